@@ -1,0 +1,1 @@
+"""layerdiff: is a network written by hand the same network, layer by layer?"""

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The instrument: captures networks as traces, judges them layer by layer, and says what it found."""

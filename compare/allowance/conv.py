@@ -1,0 +1,48 @@
+"""The allowance of a convolution: a sum of c_in/groups·kh·kw products for each output; see `accumulation`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layerdiff.compare.allowance.accumulation import CONSTANT, WHY, accumulation_scale, window_norms
+from layerdiff.compare.allowance.rule import Array, Call, Rule, unit_roundoff
+
+__all__ = ["CONV2D", "conv2d_scale"]
+
+
+def conv2d_scale(call: Call) -> Array:
+    """u·√n·‖w_o‖·‖patch‖ for output channel o and window patch, plus u·|b_o|: (n, c_out, h_out, w_out) float64."""
+    (x,), weight = call.inputs, call.parameters["weight"]
+    groups = int(call.attributes["groups"])
+    batch, c_in, h, w = x.shape
+    c_out, c_group, kh, kw = weight.shape
+    grouped = x.reshape(batch, groups, c_in // groups, h, w)
+    patches = window_norms(
+        np.einsum("ngchw,ngchw->nghw", grouped, grouped, dtype=np.float64),
+        kernel_size=(kh, kw),
+        stride=call.attributes["stride"],
+        padding=_top_left(call, (kh, kw)),
+        dilation=call.attributes["dilation"],
+        size=(call.output.shape[2], call.output.shape[3]),
+    )
+    norms = np.sqrt(np.einsum("oikl,oikl->o", weight, weight, dtype=np.float64)).reshape(groups, c_out // groups, 1, 1)
+    scale = accumulation_scale(c_group * kh * kw, norms, patches[:, :, None], x.dtype)
+    scale = scale.reshape(batch, c_out, *patches.shape[2:])
+    bias = call.parameters.get("bias")
+    if bias is not None:
+        scale = scale + unit_roundoff(x.dtype) * np.abs(bias.astype(np.float64)).reshape(1, -1, 1, 1)
+    return scale
+
+
+def _top_left(call: Call, kernel_size: tuple[int, int]) -> tuple[int, int]:
+    padding = call.attributes["padding"]
+    if padding == "valid":
+        return (0, 0)
+    if padding == "same":
+        spans = [d * (k - 1) for d, k in zip(call.attributes["dilation"], kernel_size, strict=True)]
+        return (spans[0] // 2, spans[1] // 2)
+    top, left = padding
+    return (top, left)
+
+
+CONV2D = Rule(conv2d_scale, CONSTANT, WHY)

@@ -1,0 +1,64 @@
+"""What a rule of allowance is, and the two facts of floating point that all of them rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Array", "Call", "Rule", "smallest_normal", "unit_roundoff"]
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation, run: all that its rule may look at.
+
+    Attributes:
+        attributes: stride, padding, eps and the like, of the expected network's operation.
+        parameters: its weight, bias, running_mean, running_var.
+        inputs: what it was given.
+        output: what it gave.
+    """
+
+    attributes: Mapping[str, Any]
+    parameters: Mapping[str, Array]
+    inputs: tuple[Array, ...] = field(repr=False)
+    output: Array = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The allowance of one kind of operation: `constant` times `scale`.
+
+    Attributes:
+        scale: takes a `Call`; the size of one rounding error in each element of the output, in the output's
+            own units, as an array that broadcasts to the output's shape. Zero: the operation is exact.
+        constant: how many such errors two right implementations may lie apart.
+        why: where the constant comes from, in a sentence.
+    """
+
+    scale: Callable[[Call], Array]
+    constant: float
+    why: str
+
+    def allowance(self, call: Call) -> Array:
+        """The largest |actual - expected| that rounding explains, for each element of the output."""
+        return self.constant * self.scale(call)
+
+
+def unit_roundoff(dtype: np.dtype[Any]) -> float:
+    """Half the distance from 1 to the next number: 2^-24 in float32, 2^-53 in float64.
+
+    Source: Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 2.1.
+    """
+    return float(np.finfo(dtype).eps) / 2
+
+
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    """The smallest normal number: below it a product loses digits, or is flushed to zero."""
+    return float(np.finfo(dtype).tiny)

@@ -1,0 +1,76 @@
+"""Capture: from a network and an input to a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from layerdiff.compare.capture_numpy import record_numpy
+from layerdiff.compare.trace import Array, Trace
+from layerdiff.errors import InputError
+
+__all__ = ["capture"]
+
+
+def capture(
+    network: Any,
+    x: Array,
+    *,
+    name: str | None = None,
+    until: str | None = None,
+    keep: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Trace:
+    """The trace of one forward pass of `network` on `x`.
+
+    Args:
+        network: a `torch.nn.Module`, or a NumPy network with the interface of `handwritten.numpy_layers.Layer`.
+        x: (n, c, h, w) float32, finite.
+        name: what the network is, in words; its class's name by default.
+        until: stop after this part of the network, by layer id or the start of one.
+        keep: keep every value, not only the last one.
+        metadata: text that travels with the trace.
+
+    Raises:
+        InputError: `x` is not such an array, the network is of neither kind, or nothing ran.
+    """
+    check_input(x)
+    # A copy: nothing the network does in place may reach the caller's array.
+    x = np.array(x, order="C")
+    if hasattr(network, "named_layers"):
+        ops, values = record_numpy(network, x, until=until, keep=keep)
+    elif hasattr(network, "named_modules"):
+        # torch only where a torch network is captured: a NumPy network is judged without it.
+        from layerdiff.compare.capture_torch import record_torch
+
+        ops, values = record_torch(network, x, until=until, keep=keep)
+    else:
+        raise InputError(f"capture: not a network, got {type(network).__name__}, expected a torch or NumPy network")
+    if not ops:
+        raise InputError(f"capture: no operation ran, got {type(network).__name__}, expected at least one")
+    return Trace(
+        network=name or type(network).__name__,
+        ops=tuple(ops),
+        values=values,
+        final=ops[-1].layer,
+        metadata=dict(metadata or {}),
+    )
+
+
+def check_input(x: Array) -> None:
+    """Refuse an input that no image network takes.
+
+    Raises:
+        InputError: not (n, c, h, w), not float32 or float64, empty, or not finite.
+    """
+    if not isinstance(x, np.ndarray) or x.ndim != 4:
+        raise InputError(f"input: wrong shape, got {getattr(x, 'shape', type(x).__name__)}, expected (n, c, h, w)")
+    if x.dtype not in (np.float32, np.float64):
+        raise InputError(f"input: wrong dtype, got {x.dtype}, expected float32 or float64")
+    if x.size == 0:
+        raise InputError(f"input: empty, got shape {x.shape}, expected at least one element")
+    bad = int(x.size - np.isfinite(x).sum())
+    if bad:
+        raise InputError(f"input: {bad} of {x.size} values are not finite, expected all of them to be")

@@ -1,0 +1,100 @@
+"""Capture of a NumPy network: forward hooks on its leaf layers, no torch anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from layerdiff.compare.kinds import attributes_of, kind_of_class
+from layerdiff.compare.source import calling_line
+from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
+from layerdiff.errors import InputError
+
+__all__ = ["StopForward", "record_numpy"]
+
+
+class StopForward(Exception):  # noqa: N818 - a signal, not an error
+    """Ends a forward pass early: the part of the network that was asked for has run."""
+
+
+def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> tuple[list[Op], dict[str, Array]]:
+    """The operations of `network.forward(x)`, and their values where `keep` (else only the last one's).
+
+    A layer is an operation when it has no children. Where an input comes from is known by the identity of
+    the array, so a network that reshapes an array between two layers is refused, not guessed at.
+
+    Args:
+        network: has `named_layers()`, each layer `children()`, `arrays`, `astype(dtype)` and
+            `register_forward_hook(hook)` returning a function that removes it; see
+            `handwritten.numpy_layers.Layer`.
+        x: (n, c, h, w).
+        until: stop once this part of the network has run.
+        keep: keep every value.
+
+    Raises:
+        InputError: a layer takes an array that no layer made.
+    """
+    ops: list[Op] = []
+    values: dict[str, Array] = {}
+    namer = Namer()
+    producers: dict[int, tuple[weakref.ref[Array], str]] = {id(x): (weakref.ref(x), INPUT)}
+
+    def source_of(array: Array, layer: str) -> str:
+        ref, producer = producers.get(id(array), (None, ""))
+        if ref is None or ref() is not array:
+            raise InputError(
+                f"{layer}: takes an array of shape {array.shape} that no layer made, expected a layer's output",
+                help="make every operation of the network a layer, so that it can be compared",
+            )
+        return producer
+
+    def hook_for(path: str) -> Any:
+        def hook(layer: Any, inputs: tuple[Array, ...], output: Array) -> None:
+            name = namer.name(path)
+            if until is not None and not is_within(name, until) and any(is_within(op.layer, until) for op in ops):
+                raise StopForward
+            kind = kind_of_class(type(layer).__name__)
+            ops.append(
+                Op(
+                    layer=name,
+                    path=path,
+                    kind=kind,
+                    inputs=tuple(source_of(array, name) for array in inputs),
+                    attributes=attributes_of(kind, layer),
+                    parameters=dict(layer.arrays),
+                    shape=output.shape,
+                    dtype=output.dtype.name,
+                    source=calling_line(),
+                    run=_runner(layer),
+                )
+            )
+            producers[id(output)] = (weakref.ref(output), name)
+            if not keep:
+                values.clear()
+            values[name] = output.copy() if keep else output
+
+        return hook
+
+    with _hooked(network, hook_for), contextlib.suppress(StopForward):
+        network(x)
+    return ops, values
+
+
+@contextlib.contextmanager
+def _hooked(network: Any, hook_for: Any) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for path, layer in network.named_layers():
+            if next(iter(layer.children()), None) is None:
+                stack.callback(layer.register_forward_hook(hook_for(path)))
+        yield
+
+
+def _runner(layer: Any) -> Any:
+    def run(*inputs: Array) -> Array:
+        # A copy in the inputs' precision: the weights are cast exactly, float32 to float64.
+        output: Array = layer.astype(inputs[0].dtype).forward(*inputs)
+        return output
+
+    return run

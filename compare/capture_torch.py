@@ -1,0 +1,240 @@
+"""Capture of a torch network: hooks for its leaf modules, a function mode for everything between them."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from layerdiff.compare.capture_numpy import StopForward
+from layerdiff.compare.kinds import attributes_of, kind_of_class, kind_of_function
+from layerdiff.compare.source import calling_line
+from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
+from layerdiff.errors import InputError
+
+__all__ = ["record_torch"]
+
+
+def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool) -> tuple[list[Op], dict[str, Array]]:
+    """The operations of `network(x)`, and their values where `keep` (else only the last one's).
+
+    A module without children is one operation, whatever it does inside; so is every function, method or
+    operator called outside such a module (`out + identity`, `torch.flatten`). The network runs as it is, in
+    whatever mode it is in; its hooks, buffers and mode are afterwards as they were.
+
+    Args:
+        network: takes one tensor.
+        x: (n, c, h, w).
+        until: stop once this part of the network has run.
+        keep: keep every value.
+
+    Raises:
+        InputError: an operation gives something that is not a tensor.
+    """
+    recorder = _Recorder(until=until, keep=keep)
+    tensor = torch.from_numpy(x)
+    recorder.owns(tensor, INPUT)
+    with recorder.hooks_on(network), _buffers_restored(network), torch.no_grad(), recorder:
+        with contextlib.suppress(StopForward):
+            network(tensor)
+    return recorder.ops, recorder.values
+
+
+class _Recorder(TorchFunctionMode):
+    def __init__(self, *, until: str | None, keep: bool) -> None:
+        super().__init__()
+        self.ops: list[Op] = []
+        self.values: dict[str, Array] = {}
+        self._until, self._keep = until, keep
+        self._namer = Namer()
+        self._producers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._path: list[str] = []
+        self._versions: list[int] = []
+        self._inside_leaf = 0
+
+    def owns(self, tensor: Tensor, layer: str) -> None:
+        self._producers[id(tensor)] = (weakref.ref(tensor), layer)
+
+    def _producer(self, value: object) -> str | None:
+        if not isinstance(value, Tensor):
+            return None
+        ref, layer = self._producers.get(id(value), (None, None))
+        return layer if ref is not None and ref() is value else None
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self._inside_leaf:
+            return func(*args, **kwargs)
+        leaves, spec = tree_flatten((args, kwargs))
+        slots = [i for i, leaf in enumerate(leaves) if self._producer(leaf) is not None]
+        versions = [leaves[i]._version for i in slots]
+        output = func(*args, **kwargs)
+        if not slots or not isinstance(output, Tensor):
+            return output
+        mutates = versions != [leaves[i]._version for i in slots]
+        kind = kind_of_function(func.__name__)
+        scope = self._path[-1] if self._path else ""
+
+        def call(tensors: Sequence[Tensor]) -> Tensor:
+            filled = [_like(leaf, tensors[0].dtype) for leaf in leaves_kept]
+            for i, tensor in zip(slots, tensors, strict=True):
+                filled[i] = tensor
+            again_args, again_kwargs = tree_unflatten(filled, spec)
+            result: Tensor = func(*again_args, **again_kwargs)
+            return result
+
+        # The recorded call must not keep the activations alive.
+        leaves_kept = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
+        self._record(
+            path=f"{scope}.{kind}" if scope else kind,
+            kind=kind,
+            inputs=[leaves[i] for i in slots],
+            output=output,
+            attributes=_function_attributes(kind, args, kwargs),
+            parameters={},
+            run=_runner(call, mutates=mutates),
+        )
+        return output
+
+    def _record(
+        self,
+        *,
+        path: str,
+        kind: str,
+        inputs: Sequence[Tensor],
+        output: Tensor,
+        attributes: dict[str, object],
+        parameters: dict[str, Array],
+        run: Callable[..., Array],
+    ) -> None:
+        layer = self._namer.name(path)
+        until = self._until
+        if until is not None and not is_within(layer, until) and any(is_within(op.layer, until) for op in self.ops):
+            raise StopForward
+        array = output.detach().numpy()
+        self.ops.append(
+            Op(
+                layer=layer,
+                path=path,
+                kind=kind,
+                inputs=tuple(self._producer(tensor) or "" for tensor in inputs),
+                attributes=attributes,
+                parameters=parameters,
+                shape=tuple(output.shape),
+                dtype=array.dtype.name,
+                source=calling_line(),
+                run=run,
+            )
+        )
+        self.owns(output, layer)
+        if not self._keep:
+            self.values.clear()
+        # A copy, where it is kept: a later operation in place would change it under our hands.
+        self.values[layer] = array.copy() if self._keep else array
+
+    @contextlib.contextmanager
+    def hooks_on(self, network: nn.Module) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for path, module in network.named_modules():
+                leaf = next(module.children(), None) is None
+                before = module.register_forward_pre_hook(self._entering(path, leaf))
+                after = module.register_forward_hook(self._leaving(path, leaf))
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+            yield
+
+    def _entering(self, path: str, leaf: bool) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            if leaf:
+                self._inside_leaf += 1
+                self._versions = [value._version for value in inputs if isinstance(value, Tensor)]
+            else:
+                self._path.append(path)
+
+        return hook
+
+    def _leaving(self, path: str, leaf: bool) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+            if not leaf:
+                self._path.pop()
+                return
+            if not isinstance(output, Tensor):
+                raise InputError(f"{path}: its forward gave a {type(output).__name__}, expected a tensor")
+            tensors = [value for value in inputs if isinstance(value, Tensor)]
+            kind = kind_of_class(type(module).__name__)
+            self._record(
+                path=path,
+                kind=kind,
+                inputs=tensors,
+                output=output,
+                attributes=attributes_of(kind, module),
+                parameters=_parameters(module),
+                run=_runner(_module_call(module), mutates=self._versions != [t._version for t in tensors]),
+            )
+            # Last, so that what we did ourselves above is not taken for the network's.
+            self._inside_leaf -= 1
+
+        return hook
+
+
+def _parameters(module: nn.Module) -> dict[str, Array]:
+    named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    return {name: tensor.detach().numpy() for name, tensor in named if tensor.is_floating_point()}
+
+
+def _module_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
+    def call(tensors: Sequence[Tensor]) -> Tensor:
+        dtype = tensors[0].dtype
+        own = {tensor.dtype for tensor in module.parameters(recurse=False) if tensor.is_floating_point()}
+        # A module in training mode changes its running statistics, and one in another precision must be
+        # cast: both run as copies, so that the network stays as it is.
+        fits = own <= {dtype} and not module.training
+        runnable = module if fits else copy.deepcopy(module).to(dtype)
+        result: Tensor = runnable.forward(*tensors)
+        return result
+
+    return call
+
+
+def _runner(call: Callable[[Sequence[Tensor]], Tensor], *, mutates: bool) -> Callable[..., Array]:
+    def run(*inputs: Array) -> Array:
+        tensors = [torch.from_numpy(np.require(array, requirements="W")) for array in inputs]
+        with torch.no_grad():
+            result: Array = call([tensor.clone() for tensor in tensors] if mutates else tensors).numpy()
+        return result
+
+    return run
+
+
+def _like(leaf: object, dtype: torch.dtype) -> object:
+    return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+
+
+def _function_attributes(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, object]:
+    if kind != "flatten":
+        return {}
+    named = dict(zip(("start_dim", "end_dim"), args[1:], strict=False)) | kwargs
+    return {"start_dim": named.get("start_dim", 0), "end_dim": named.get("end_dim", -1)}
+
+
+@contextlib.contextmanager
+def _buffers_restored(network: nn.Module) -> Iterator[None]:
+    training = any(module.training for module in network.modules())
+    saved = {name: buffer.clone() for name, buffer in network.named_buffers()} if training else {}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                if name in saved:
+                    buffer.copy_(saved[name])

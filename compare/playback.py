@@ -1,0 +1,65 @@
+"""Playback: a trace's operations run again one at a time, holding only the values that are still needed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from layerdiff.compare.trace import INPUT, Array, Op
+
+__all__ = ["Playback"]
+
+
+class Playback:
+    """Runs operations in order from an input, and lets go of each value once it was read for the last time.
+
+    Args:
+        ops: in the order they run; each can be run (`Op.run`).
+        x: the network's input, in the precision to compute in.
+        watched: ids of the operations whose output will be taken once by `take`.
+    """
+
+    def __init__(self, ops: Sequence[Op], x: Array, watched: Sequence[str]) -> None:
+        self._ops = list(ops)
+        self._next = 0
+        self._values: dict[str, Array] = {INPUT: x}
+        self._readers = Counter(layer for op in ops for layer in op.inputs)
+        self._readers.update(watched)
+
+    def step(self, add: Array | None = None) -> tuple[tuple[Array, ...], Array]:
+        """Run the next operation, add to its output if asked, and return its inputs and output."""
+        op = self._ops[self._next]
+        self._next += 1
+        inputs = tuple(self._values[layer] for layer in op.inputs)
+        output = run(op, inputs)
+        if add is not None:
+            output = (output + add).astype(output.dtype)
+        for layer in op.inputs:
+            self._read(layer)
+        if self._readers[op.layer] > 0:
+            self._values[op.layer] = output
+        return inputs, output
+
+    def take(self, layer: str) -> Array:
+        """The output of `layer`, running whatever must run before it."""
+        while layer not in self._values:
+            self.step()
+        output = self._values[layer]
+        self._read(layer)
+        return output
+
+    def _read(self, layer: str) -> None:
+        self._readers[layer] -= 1
+        if self._readers[layer] <= 0:
+            self._values.pop(layer, None)
+
+
+def run(op: Op, inputs: Sequence[Array]) -> Array:
+    """The output of `op` for `inputs`.
+
+    Raises:
+        ValueError: the operation was read from a file and cannot be run.
+    """
+    if op.run is None:
+        raise ValueError(f"{op.layer}: cannot be run again, it comes from a saved trace")
+    return op.run(*inputs)

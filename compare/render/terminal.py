@@ -1,0 +1,184 @@
+"""The report for a terminal: the answer last, three lines when all is same, no number ever cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from layerdiff.compare.render.words import answer, fold, number, worst_of
+from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
+
+__all__ = ["render_terminal"]
+
+_MARKS: dict[Status, tuple[str, str]] = {
+    "same": (" ", " "),
+    "fault": ("✗", "x"),
+    "missing": ("✗", "x"),
+    "inherited": ("↓", "v"),
+    "unjudged": ("?", "?"),
+}
+_DETAILED = 5
+
+
+@dataclass(frozen=True)
+class _Style:
+    width: int
+    ascii_only: bool
+    every_layer: bool
+
+
+def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, every_layer: bool = False) -> str:
+    """The run as text.
+
+    Args:
+        run: with its reports settled.
+        width: columns to fill at most; below what the narrowest table needs, lines grow longer instead of being cut.
+        ascii_only: marks `x v ?` and three dots instead of signs beyond ASCII.
+        every_layer: a row for every layer, not only those around a fault.
+    """
+    style = _Style(width, ascii_only, every_layer)
+    lines = [f"note: {note}" for note in run.notes]
+    for i, report in enumerate(run.reports):
+        if i == 0 or report.expected != run.reports[i - 1].expected:
+            lines.append(f"expected  {report.expected}")
+        lines.append(f"actual    {report.actual}")
+        lines.extend(_body(report, style))
+        lines.append(answer(report))
+    text = "\n".join(lines)
+    return text.replace("…", "...").replace("⋮", ":") if ascii_only else text
+
+
+def _body(report: Report, style: _Style) -> Iterator[str]:
+    shown = _shown(report, style)
+    if shown:
+        yield ""
+        yield from _table(report, shown, style)
+        yield ""
+    faults = [layer for layer in report.layers if layer.status in {"fault", "unjudged"} or _lost(layer, report)]
+    for layer in faults[:_DETAILED]:
+        yield from _details(layer)
+        yield ""
+    if len(faults) > _DETAILED:
+        yield f"and {len(faults) - _DETAILED} more layers; --all lists them, --format json has their figures"
+        yield ""
+    yield from (f"{extra.layer}: the candidate's own, the expected network has none" for extra in report.extra)
+    yield from _notes(report)
+
+
+def _lost(layer: LayerResult, report: Report) -> bool:
+    return layer.status == "missing" and report.crash is None
+
+
+def _shown(report: Report, style: _Style) -> list[int]:
+    """Which rows to print: those at fault and their neighbours, or all."""
+    if style.every_layer:
+        return list(range(len(report.layers)))
+    if report.crash is not None:
+        return []
+    marked = [i for i, layer in enumerate(report.layers) if layer.status in {"fault", "missing", "unjudged"}][:20]
+    wanted = {j for i in marked for j in (i - 1, i, i + 1)}
+    if marked:
+        wanted.add(len(report.layers) - 1)
+    return [i for i in sorted(wanted) if 0 <= i < len(report.layers)]
+
+
+def _table(report: Report, shown: Sequence[int], style: _Style) -> Iterator[str]:
+    precisions = list(dict.fromkeys(m.dtype for layer in report.layers for m in layer.measures))
+    head = ["#", " ", "layer", "op", "shape", *precisions, "end to end"]
+    rows = [head, *(_row(report.layers[i], precisions, style) for i in shown)]
+    # What gives way first when the terminal is narrow: shape, then op.
+    for column in ("shape", "op"):
+        if _total(rows) > style.width:
+            at = rows[0].index(column)
+            rows = [[*row[:at], *row[at + 1 :]] for row in rows]
+    room = max(12, max(len(row[2]) for row in rows) - max(0, _total(rows) - style.width))
+    rows = [[*row[:2], fold(row[2], room), *row[3:]] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right = {0, *range(len(rows[0]) - len(precisions) - 1, len(rows[0]))}
+    before = -1
+    for i, row in zip([-1, *shown], rows, strict=True):
+        if i - before > 1:
+            yield from _elided(report.layers[before + 1 : i])
+        before = max(before, i)
+        cells = (
+            text.rjust(w) if n in right else text.ljust(w) for n, (text, w) in enumerate(zip(row, widths, strict=True))
+        )
+        yield " ".join(cells).rstrip()
+    if before + 1 < len(report.layers):
+        yield from _elided(report.layers[before + 1 :])
+
+
+def _total(rows: Sequence[Sequence[str]]) -> int:
+    return sum(max(len(row[i]) for row in rows) + 1 for i in range(len(rows[0]))) - 1
+
+
+def _row(layer: LayerResult, precisions: Sequence[str], style: _Style) -> list[str]:
+    mark = _MARKS[layer.status][1 if style.ascii_only else 0]
+    shape = ",".join(str(size) for size in layer.shape)
+    alone = [_ratio(worst_of(layer, "activations", dtype)) for dtype in precisions]
+    end_to_end = worst_of(layer, "propagated", precisions[0]) if precisions else None
+    return [
+        str(layer.index),
+        mark,
+        layer.layer,
+        layer.kind,
+        shape,
+        *alone,
+        number(end_to_end.max_abs if end_to_end else None),
+    ]
+
+
+def _ratio(measure: Measure | None) -> str:
+    if measure is None:
+        return "-"
+    if measure.nonfinite_actual:
+        return "nan"
+    if measure.ratio is None:
+        return "over"
+    return f"{measure.ratio:.2f}" if measure.ratio < 100 else f"{measure.ratio:.0e}"
+
+
+def _elided(layers: Sequence[LayerResult]) -> Iterator[str]:
+    count = len(layers)
+    kinds = {layer.status for layer in layers}
+    if kinds == {"same"}:
+        ratios = [
+            m.ratio for layer in layers for m in layer.measures if m.probe == "activations" and m.ratio is not None
+        ]
+        nearest = f", at most {max(ratios):.2f} of their allowance" if ratios else ""
+        yield f"    ⋮ {count} layer{'s' * (count != 1)} same{nearest}"
+    elif kinds <= {"inherited"}:
+        yield f"    ⋮ {count} layer{'s' * (count != 1)} inherit: by themselves they agree"
+    else:
+        yield f"    ⋮ {count} layers"
+
+
+def _details(layer: LayerResult) -> Iterator[str]:
+    yield f"{layer.layer}: {layer.reason}"
+    beyond = next((m for m in _by_weight(layer) if m.over or m.nonfinite_actual), None)
+    if beyond is not None and not layer.problems:
+        at = list(beyond.index)
+        yield f"  greatest  {number(beyond.max_abs)}; at {at} got {_value(beyond.actual)}, expected {_value(beyond.expected)}"
+        yield f"  allowed   {number(beyond.allowed)} there, in {beyond.dtype}"
+    for problem in layer.problems[1:]:
+        yield f"  also      {problem}"
+    for difference in layer.differences:
+        yield f"  evidence  {difference}"
+    if layer.source and layer.status != "missing":
+        yield f"  where     {layer.source}"
+
+
+def _by_weight(layer: LayerResult) -> list[Measure]:
+    order = {"activations": 0, "dense": 1, "propagated": 2}
+    return sorted(layer.measures, key=lambda m: (order[m.probe], m.dtype))
+
+
+def _value(value: float | None) -> str:
+    return "a non-finite value" if value is None else f"{value:.6g}"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    notes = [f"note: {layer.layer}: {note}" for layer in report.layers for note in layer.notes]
+    yield from notes[:_DETAILED]
+    if len(notes) > _DETAILED:
+        yield f"note: and {len(notes) - _DETAILED} more notes; --format json has them all"

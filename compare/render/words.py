@@ -1,0 +1,69 @@
+"""How numbers, names and counts are written, the same in every report."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from layerdiff.compare.result import LayerResult, Measure, Report
+
+__all__ = ["answer", "fold", "number", "worst", "worst_of"]
+
+
+def number(value: float | None) -> str:
+    """A number in two digits, never cut: `0`, `3.1e-07`; `-` where there is none."""
+    if value is None:
+        return "-"
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def fold(name: str, width: int) -> str:
+    """A name folded in the middle to `width` columns."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 2
+    return name[:head] + "…" + name[len(name) - (width - 1 - head) :]
+
+
+def worst_of(layer: LayerResult, probe: str = "activations", dtype: str | None = None) -> Measure | None:
+    """The measure with the greatest ratio (none at all counts as infinite) of one probe, in one precision or any."""
+    found = [m for m in layer.measures if m.probe == probe and dtype in {None, m.dtype}]
+    return max(found, key=lambda m: float("inf") if m.ratio is None else m.ratio, default=None)
+
+
+def worst(report: Report) -> tuple[str, float] | None:
+    """The layer nearest to its allowance, and how near, by itself where it was replayed; faults are left out."""
+    probes = ("activations", "dense") if report.replayed else ("propagated",)
+    found = [
+        (m.ratio, layer.layer)
+        for layer in report.layers
+        if layer.status in {"same", "inherited"}
+        for m in layer.measures
+        if m.probe in probes and m.ratio is not None and m.ratio <= report.scale
+    ]
+    if not found:
+        return None
+    ratio, name = max(found)
+    return name, ratio
+
+
+def answer(report: Report) -> str:
+    """The verdict of one report in one line."""
+    total = len(report.layers)
+    counts = Counter(layer.status for layer in report.layers)
+    part = f" up to {report.until}" if report.until else ""
+    if report.verdict == "same":
+        nearest = worst(report)
+        tail = f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
+        return f"same: {total} of {total} layers{part}{tail}"
+    if report.crash is not None:
+        return f"different: {report.crash}"
+    at_fault = counts["fault"] + counts["missing"]
+    pieces = [f"{at_fault} layer{'s' * (at_fault != 1)} at fault"]
+    if report.extra:
+        pieces.append(f"{len(report.extra)} too many")
+    pieces.append(f"{counts['inherited']} inherit{'s' * (counts['inherited'] == 1)}")
+    pieces.append(f"{counts['same']} same")
+    if counts["unjudged"]:
+        pieces.append(f"{counts['unjudged']} could not be judged")
+    head = "different" if report.verdict == "different" else "could not tell"
+    return f"{head}{part}: " + ", ".join(pieces)

@@ -1,0 +1,152 @@
+"""Results are data: frozen records, from which every report is made and which say all that the reports say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["SCHEMA", "Extra", "LayerResult", "Measure", "Probe", "Report", "Run", "Status", "Verdict", "exit_code"]
+
+SCHEMA = 1
+
+Probe = Literal["propagated", "activations", "dense"]
+Status = Literal["same", "fault", "inherited", "missing", "unjudged"]
+Verdict = Literal["same", "different", "unknown"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One comparison of two arrays against an allowance.
+
+    Attributes:
+        probe: `propagated` (both networks end to end), `activations` (the candidate's layer on the expected
+            network's input for it) or `dense` (both layers on a seeded input of both signs without zeros).
+        dtype: what both computed in.
+        size: how many elements were compared; never 0.
+        over: how many of them lie further apart than allowed.
+        max_abs: the greatest |actual - expected|.
+        ratio: the greatest quotient of error and allowance; None where the allowance is zero and the error is not.
+        index: of the element that is furthest beyond its allowance, or nearest to it.
+        expected: its value there.
+        actual: its value there.
+        allowed: its allowance there.
+        nonfinite_expected: how many elements are NaN or infinite; these are in no other figure.
+        nonfinite_actual: the same for the candidate.
+    """
+
+    probe: Probe
+    dtype: str
+    size: int
+    over: int
+    max_abs: float
+    ratio: float | None
+    index: tuple[int, ...]
+    expected: float | None
+    actual: float | None
+    allowed: float
+    nonfinite_expected: int = 0
+    nonfinite_actual: int = 0
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What was found of one layer of the expected network.
+
+    Attributes:
+        index: its place in the order of execution, from 0.
+        layer: its id in the expected network.
+        partner: its id in the candidate; None where it has none there.
+        kind: conv2d, batch_norm, ….
+        shape: of its output in the expected network.
+        inputs: ids of the layers it takes.
+        measures: the comparisons made.
+        problems: what is wrong before any value: wiring, kind, shape, dtype, a crash.
+        differences: attributes and parameters that are not equal, as text; evidence, not a verdict.
+        parameters_differ: whether one of its parameters is not bit for bit the expected one.
+        source: `file:line` in the candidate's code.
+        status: set by `verdict.settle`.
+        reason: why, in one line; empty for `same`.
+        notes: what is worth knowing and does not change the verdict.
+    """
+
+    index: int
+    layer: str
+    partner: str | None
+    kind: str
+    shape: tuple[int, ...]
+    inputs: tuple[str, ...]
+    measures: tuple[Measure, ...] = ()
+    problems: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    parameters_differ: bool = False
+    source: str | None = None
+    status: Status = "unjudged"
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An operation of the candidate that the expected network does not have."""
+
+    layer: str
+    kind: str
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """One candidate against the expected network.
+
+    Attributes:
+        expected: what the reference is, in words.
+        actual: what the candidate is, in words.
+        layers: one result for every layer of the expected network that was to be judged.
+        extra: operations of the candidate without a partner.
+        crash: where and how the candidate's forward pass ended, if it raised.
+        until: the part of the network that was judged; None for all of it.
+        replayed: whether each layer was also judged by itself; False where only recorded values were compared.
+        verdict: set by `verdict.settle`.
+        scale: by what the allowances were multiplied; 1 as derived.
+    """
+
+    expected: str
+    actual: str
+    layers: tuple[LayerResult, ...]
+    extra: tuple[Extra, ...] = ()
+    crash: str | None = None
+    until: str | None = None
+    replayed: bool = True
+    verdict: Verdict = "unknown"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """All reports of one call, and all that is needed to repeat it.
+
+    Attributes:
+        environment: versions, threads, machine, weights, image, seeds and hashes, as text.
+        notes: what the reader must know first, such as that a download fell back to other weights.
+        reports: one for each candidate.
+        schema: version of this record's form.
+    """
+
+    environment: Mapping[str, str]
+    reports: tuple[Report, ...]
+    notes: tuple[str, ...] = ()
+    schema: int = field(default=SCHEMA)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`different` if any report is, else `unknown` if any is, else `same`; `unknown` for none at all."""
+        verdicts = {report.verdict for report in self.reports}
+        if "different" in verdicts:
+            return "different"
+        return "same" if verdicts == {"same"} else "unknown"
+
+
+def exit_code(verdict: Verdict) -> int:
+    """The exit code of a verdict: 0 same, 1 different, 2 could not tell."""
+    return {"same": 0, "different": 1, "unknown": 2}[verdict]

@@ -1,0 +1,114 @@
+"""The record of one forward pass: operations in the order they ran, each of which can be run again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from layerdiff.errors import InputError
+
+__all__ = ["INPUT", "Array", "Namer", "Op", "Trace", "upto"]
+
+Array: TypeAlias = NDArray[Any]
+
+INPUT = "input"
+"""The id by which operations refer to the network's input."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation of a network: what it is, where its inputs come from, and how to run it again.
+
+    Attributes:
+        layer: torchvision's layer id, such as `layer1.0.relu_2` or `layer1.0.add`.
+        path: the id without the count of a repeated call: `layer1.0.relu` for `layer1.0.relu_2`.
+        kind: the name in `torch.nn.functional`, such as `conv2d`, `batch_norm`, `relu`, `add`.
+        inputs: layer ids of the operations whose outputs it takes, `input` for the network's own.
+        attributes: stride, padding, eps and the like, by torch's names.
+        parameters: weight, bias, running_mean, running_var, where it has them.
+        shape: of its output.
+        dtype: of its output, by NumPy's name.
+        source: `file:line` of the call in the network's code, where it is known.
+        run: takes the inputs' arrays, returns the output; computes in the inputs' dtype, whichever
+            float that is, and changes neither the inputs nor the network. None in a trace read from a file.
+    """
+
+    layer: str
+    path: str
+    kind: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, object] = field(repr=False)
+    parameters: Mapping[str, Array] = field(repr=False)
+    shape: tuple[int, ...]
+    dtype: str
+    source: str | None = field(default=None, repr=False)
+    run: Callable[..., Array] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The ordered operations of one forward pass, and whichever of their values were kept.
+
+    Attributes:
+        network: what ran, in words.
+        ops: in the order they ran.
+        values: outputs by layer id; all of them, or only the last one's (`final`), or none.
+        final: layer id of the network's output.
+        floors: for each layer the largest end-to-end error that rounding can explain, by layer id, where
+            it was measured (see `compare.playback`).
+        metadata: weights, image, versions and seeds, as text.
+    """
+
+    network: str
+    ops: tuple[Op, ...]
+    values: Mapping[str, Array] = field(repr=False)
+    final: str
+    floors: Mapping[str, float] = field(default_factory=dict, repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def by_layer(self) -> dict[str, Op]:
+        """The operations by their layer id."""
+        return {op.layer: op for op in self.ops}
+
+
+class Namer:
+    """Gives ids as torchvision does: a path that comes again gets `_1`, `_2`, ….
+
+    Source: torchvision.models.feature_extraction, `NodePathTracer`.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def name(self, path: str) -> str:
+        """The id of the next operation at `path`."""
+        count = self._seen[path]
+        self._seen[path] += 1
+        return path if count == 0 else f"{path}_{count}"
+
+
+def upto(ops: tuple[Op, ...], until: str | None) -> tuple[Op, ...]:
+    """The operations up to and including the last one at or below `until`; all of them for None.
+
+    Raises:
+        InputError: no operation is at or below `until`.
+    """
+    if until is None:
+        return ops
+    last = max((i for i, op in enumerate(ops) if is_within(op.layer, until)), default=None)
+    if last is None:
+        names = sorted({op.layer.split(".")[0] for op in ops}, key=[op.layer.split(".")[0] for op in ops].index)
+        raise InputError(
+            f"until: no such layer, got {until!r}, expected a layer id or the start of one",
+            help="the network's parts are " + ", ".join(names),
+        )
+    return ops[: last + 1]
+
+
+def is_within(layer: str, part: str) -> bool:
+    """Whether `layer` is `part` or lies below it: `layer2.0.conv1` is within `layer2`."""
+    return layer == part or layer.startswith(part + ".")

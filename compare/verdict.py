@@ -1,0 +1,108 @@
+"""From measurements to a verdict: a pure function of the record, so that a saved run can be judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from layerdiff.compare.result import LayerResult, Measure, Report, Status, Verdict
+
+__all__ = ["settle"]
+
+
+def settle(report: Report, *, scale: float = 1.0) -> Report:
+    """The report with every status, reason, note and the verdict set.
+
+    A layer is at fault when the candidate's operation, given the expected network's input, exceeds the allowance. It
+    inherits when it does not, but something it takes its input from is at fault. It is also at fault when it differs
+    end to end with nothing at fault before it: then something outside the operation is wrong.
+
+    Args:
+        report: as measured.
+        scale: multiplies every allowance; 1 leaves them as derived.
+    """
+    tainted: set[str] = set()
+    layers = []
+    for layer in report.layers:
+        status, reason = _judge(layer, scale, report, inherits=not tainted.isdisjoint(layer.inputs))
+        if status in {"fault", "missing", "inherited"}:
+            tainted.add(layer.layer)
+        layers.append(replace(layer, status=status, reason=reason, notes=_notes(layer, status, scale)))
+    return replace(report, layers=tuple(layers), verdict=_verdict(layers, report), scale=scale)
+
+
+def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
+    statuses = {layer.status for layer in layers}
+    if report.crash is not None or report.extra or statuses & {"fault", "missing"}:
+        return "different"
+    return "same" if statuses == {"same"} else "unknown"
+
+
+def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) -> tuple[Status, str]:
+    if layer.partner is None:
+        return "missing", "not reached, or not known to be" if report.crash else "the candidate has no such operation"
+    if layer.problems:
+        return "fault", layer.problems[0]
+    if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
+        return "unjudged", "the expected network gives values that are not finite"
+    alone = [measure for measure in layer.measures if measure.probe == "activations"]
+    if not report.replayed:
+        return ("inherited", "only what it is given differs, or also itself") if inherits else _end_to_end(layer, scale)
+    if not alone:
+        return "unjudged", f"no allowance is known for {layer.kind}"
+    beyond = [measure for measure in alone if _exceeds(measure, scale)]
+    if beyond:
+        return "fault", _describe(beyond, alone)
+    hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
+    if hidden and layer.parameters_differ:
+        return "fault", "a wrong parameter that this image does not show: " + _describe(hidden, hidden)
+    if inherits:
+        return "inherited", "only what it is given differs"
+    return _end_to_end(layer, scale)
+
+
+def _end_to_end(layer: LayerResult, scale: float) -> tuple[Status, str]:
+    end_to_end = [measure for measure in layer.measures if measure.probe == "propagated"]
+    beyond = [measure for measure in end_to_end if _exceeds(measure, scale)]
+    if beyond:
+        where = "agrees by itself, differs end to end: " if len(layer.measures) > len(end_to_end) else ""
+        return "fault", where + _describe(beyond, end_to_end)
+    if not end_to_end:
+        return "unjudged", "it was not compared end to end"
+    return "same", ""
+
+
+def _exceeds(measure: Measure, scale: float) -> bool:
+    if measure.nonfinite_actual > measure.nonfinite_expected:
+        return True
+    return measure.ratio is None or measure.ratio > scale
+
+
+def _describe(beyond: list[Measure], all_of_them: list[Measure]) -> str:
+    worst = max(beyond, key=lambda measure: (measure.nonfinite_actual, measure.over / measure.size, measure.max_abs))
+    if worst.nonfinite_actual:
+        text = f"{worst.nonfinite_actual:,} of {worst.size:,} values are not finite in {worst.dtype}"
+    else:
+        text = f"{worst.over:,} of {worst.size:,} values differ ({_share(worst)}) in {worst.dtype}"
+    agreeing = sorted({measure.dtype for measure in all_of_them} - {measure.dtype for measure in beyond})
+    if agreeing == ["float64"]:
+        return text + "; float64 agrees: the arithmetic, not the logic"
+    if agreeing == ["float32"]:
+        return text + "; too small for float32 to show"
+    return text
+
+
+def _share(measure: Measure) -> str:
+    percent = 100 * measure.over / measure.size
+    return f"{percent:.1f}%" if percent >= 0.1 else "<0.1%"
+
+
+def _notes(layer: LayerResult, status: Status, scale: float) -> tuple[str, ...]:
+    if status not in {"same", "inherited"}:
+        return ()
+    notes = []
+    hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
+    if hidden:
+        notes.append("differs on inputs this network never gives it: " + _describe(hidden, hidden))
+    notes.extend(f"{difference} (makes no difference here)" for difference in layer.differences)
+    return tuple(notes)

@@ -1,0 +1,79 @@
+"""The expected network played back with what it allows: each layer's output, allowance and end-to-end floor.
+
+The allowance is for one layer on given inputs. End to end, the roundings of all layers before it add up, grow and
+shrink on their way, and no formula says how far. So it is simulated: beside the network runs a second copy of it in
+which every layer's output is moved by a random amount up to the full allowance: the worst twin that would pass, layer
+by layer. How far that copy drifts from the network is the floor: a candidate that drifts further, though each layer by
+itself agrees, differs in something other than rounding.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from layerdiff.compare.allowance import RULES, Call
+from layerdiff.compare.playback import Playback
+from layerdiff.compare.trace import Array, Op
+
+__all__ = ["Step", "allowance_of", "generator", "walk"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of the expected network, played.
+
+    Attributes:
+        op: the operation.
+        inputs: what it was given.
+        output: what it gave.
+        allowance: broadcasts to the output; None where no rule for its kind is known.
+        floor: the largest end-to-end error that rounding can explain here.
+    """
+
+    op: Op
+    inputs: tuple[Array, ...] = field(repr=False)
+    output: Array = field(repr=False)
+    allowance: Array | None = field(repr=False)
+    floor: float
+
+
+def walk(ops: Sequence[Op], x: Array, *, seed: int) -> Iterator[Step]:
+    """Play `ops` from `x`, in x's precision, one step at a time.
+
+    Args:
+        ops: of the expected network, in order.
+        x: (n, c, h, w); its dtype is the one that is computed in.
+        seed: of the random amounts by which the drifting copy is moved.
+    """
+    straight, drifting = Playback(ops, x, watched=()), Playback(ops, x, watched=())
+    for op in ops:
+        inputs, output = straight.step()
+        allowance = allowance_of(op, inputs, output)
+        _, moved = drifting.step(add=_noise(op, output, allowance, seed))
+        floor = float(np.abs(np.subtract(moved, output, dtype=np.float64)).max())
+        yield Step(op, inputs, output, allowance, floor)
+
+
+def allowance_of(op: Op, inputs: tuple[Array, ...], output: Array) -> Array | None:
+    """The allowance of `op` on these inputs; None where no rule for its kind is known."""
+    rule = RULES.get(op.kind)
+    if rule is None:
+        return None
+    return rule.allowance(Call(op.attributes, op.parameters, inputs, output))
+
+
+def generator(seed: int, layer: str, purpose: str) -> np.random.Generator:
+    """A generator of its own for each layer and purpose, so that no draw depends on another."""
+    return np.random.default_rng([seed, zlib.crc32(layer.encode()), zlib.crc32(purpose.encode())])
+
+
+def _noise(op: Op, output: Array, allowance: Array | None, seed: int) -> Array | None:
+    if allowance is None or not allowance.any():
+        return None
+    draws = generator(seed, op.layer, "drift").random(output.shape, dtype=np.float32)
+    noise: Array = allowance * (2.0 * draws - 1.0)
+    return noise

@@ -42,9 +42,9 @@ def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool)
     recorder = _Recorder(until=until, keep=keep)
     tensor = torch.from_numpy(x)
     recorder.owns(tensor, INPUT)
-    with recorder.hooks_on(network), _buffers_restored(network), torch.no_grad(), recorder:
-        with contextlib.suppress(StopForward):
-            network(tensor)
+    restored = _buffers_restored(network)
+    with contextlib.suppress(StopForward), recorder.hooks_on(network), restored, torch.no_grad(), recorder:
+        network(tensor)
     return recorder.ops, recorder.values
 
 

@@ -12,9 +12,9 @@ with w the filter and x the window it looks at. `‖x‖₂²` for all windows i
 channels: one channel's work, whatever the number of filters.
 
 The constant. Over all architectures, photos, thread counts, memory formats and convolution grades no kernel's error
-was ever above 1.1 of that scale (docs/allowance.md has the table, benchmarks/allowance.py makes it). Two implementations
-may err in opposite directions: 2.2. `CONSTANT` is 4, which leaves a margin of 1.8 over the worst pair that the
-measurement allows, and of 3.6 over the worst single kernel.
+was ever above 1.1 of that scale (docs/allowance.md has the table, benchmarks/allowance.py makes it). Two
+implementations may err in opposite directions: 2.2. `CONSTANT` is 4, which leaves a margin of 1.8 over the worst pair
+that the measurement allows, and of 3.6 over the worst single kernel.
 """
 
 from __future__ import annotations

@@ -158,7 +158,8 @@ def _details(layer: LayerResult) -> Iterator[str]:
     beyond = next((m for m in _by_weight(layer) if m.over or m.nonfinite_actual), None)
     if beyond is not None and not layer.problems:
         at = list(beyond.index)
-        yield f"  greatest  {number(beyond.max_abs)}; at {at} got {_value(beyond.actual)}, expected {_value(beyond.expected)}"
+        values = f"got {_value(beyond.actual)}, expected {_value(beyond.expected)}"
+        yield f"  greatest  {number(beyond.max_abs)}; at {at} {values}"
         yield f"  allowed   {number(beyond.allowed)} there, in {beyond.dtype}"
     for problem in layer.problems[1:]:
         yield f"  also      {problem}"

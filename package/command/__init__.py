@@ -1,0 +1,1 @@
+"""The command `layerdiff`: the one place where reference, handwritten and compare meet."""

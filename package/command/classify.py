@@ -1,0 +1,62 @@
+"""`layerdiff classify`: what an image shows, by one of the networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from layerdiff.command.networks import Subject, handwritten_network, load_subject
+from layerdiff.command.options import network_options, use_threads
+from layerdiff.errors import InputError
+
+__all__ = ["command"]
+
+
+@click.command(name="classify")
+@click.argument("image", required=False, type=click.Path(path_type=Path))
+@network_options
+@click.option(
+    "--network",
+    "kind",
+    type=click.Choice(["expected", "torch", "numpy"]),
+    default="numpy",
+    show_default=True,
+    help="Torchvision's network, or one of the handwritten ones.",
+)
+def command(image: Path | None, expected: str, kind: str, weights: str, threads: int | None, seed: int) -> int:
+    """Name the five best classes of IMAGE (default: a cat), with torchvision's category names."""
+    from layerdiff.reference import categories
+
+    use_threads(threads)
+    subject = load_subject(expected, weights, [image] if image else [], None, None)
+    if subject.weights.missing:
+        raise InputError(f"weights: {len(subject.weights.missing)} tensors are lacking in {subject.weights.source}")
+    for note in subject.notes:
+        click.echo(f"note: {note}")
+    if subject.weights.source.startswith("synthetic"):
+        click.echo("note: synthetic weights know nothing of pictures; the names below mean nothing")
+    logits = _logits(kind, subject).astype(np.float64)[0]
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    names = categories(subject.architecture)
+    for i in np.argsort(-shares, kind="stable")[:5]:
+        click.echo(f"{100 * shares[i]:6.2f}%  {names[i]}")
+    return 0
+
+
+def _logits(kind: str, subject: Subject) -> NDArray[np.floating]:
+    import torch
+
+    if kind == "expected":
+        from layerdiff.reference import torchvision_model
+
+        logits: NDArray[np.floating] = torchvision_model(subject.architecture, subject.weights)(
+            torch.from_numpy(subject.x)
+        ).numpy()
+        return logits
+    network, _ = handwritten_network(kind, subject)
+    logits = network(subject.x) if kind == "numpy" else network(torch.from_numpy(subject.x)).numpy()
+    return logits

@@ -1,0 +1,56 @@
+"""All that is needed to repeat a run: versions, threads, machine, seeds and hashes, as text."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import version
+
+import numpy as np
+
+from layerdiff.command.networks import Subject
+
+__all__ = ["describe_environment", "one_line", "subject_facts"]
+
+
+def describe_environment() -> dict[str, str]:
+    """Versions, threads and machine."""
+    import torch
+    from threadpoolctl import threadpool_info
+
+    blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
+    threads = {str(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"}
+    return {
+        "layerdiff": version("layerdiff"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),
+        "blas": ", ".join(sorted(set(blas))) or "unknown",
+        "torch_threads": str(torch.get_num_threads()),
+        "blas_threads": ", ".join(sorted(threads)) or "unknown",
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cpu_capability": str(torch.backends.cpu.get_cpu_capability()),
+    }
+
+
+def subject_facts(subject: Subject) -> dict[str, str]:
+    """Architecture, weights, pictures and input, with their hashes."""
+    return {
+        "architecture": subject.architecture,
+        "weights": subject.weights.source,
+        "weights_sha256": subject.weights.sha256,
+        "images": ", ".join(picture.name for picture in subject.pictures),
+        "images_sha256": ", ".join(picture.sha256 for picture in subject.pictures),
+        "input_shape": "x".join(map(str, subject.x.shape)),
+        "input_sha256": hashlib.sha256(np.ascontiguousarray(subject.x).tobytes()).hexdigest(),
+    }
+
+
+def one_line(environment: dict[str, str]) -> str:
+    """What a reader of the terminal wants to see of it."""
+    threads = environment["torch_threads"]
+    return (
+        f"torch {environment['torch']}, numpy {environment['numpy']}, "
+        f"{threads} thread{'s' * (threads != '1')}, seed {environment['seed']}"
+    )

@@ -1,0 +1,83 @@
+"""The command's group, its exit codes and its errors; every subcommand is a file beside this one.
+
+Exit codes: 0 same, or done; 1 different; 2 could not tell (usage, unusable input, a fault of ours); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from layerdiff.errors import InputError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "run": ("run", "Judge the handwritten networks against torchvision's, layer by layer."),
+    "capture": ("capture", "Write the trace of one network on an image."),
+    "compare": ("compare", "Compare two traces, or judge a saved run again."),
+    "classify": ("classify", "Name what an image shows: the five best classes."),
+    "weights": ("weights", "Inspect and export weights."),
+}
+
+
+class _Lazy(click.Group):
+    """Imports a subcommand when it is called: `--help` must not wait for torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"layerdiff.command.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="layerdiff")
+def cli() -> None:
+    """Is a network written by hand the same network, layer by layer?
+
+    Exit codes: 0 same, 1 different, 2 could not tell.
+    """
+
+
+def main() -> None:
+    """Run the command and exit with its code; no traceback reaches its user."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except InputError as error:
+        _fail("\n".join((str(error), *getattr(error, "__notes__", ()))), 2)
+    except BrokenPipeError:
+        # The reader of our output has gone; what Python still holds of it must not be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2)
+    except MemoryError:
+        _fail("out of memory\nhelp: judge less at once: --batch 1, a smaller --size, or --until", 2)
+    except Exception as error:
+        if os.environ.get("LAYERDIFF_TRACEBACK"):
+            raise
+        first = (str(error).splitlines() or ["no message"])[0]
+        _fail(f"a fault of ours: {type(error).__name__}: {first}\nhelp: LAYERDIFF_TRACEBACK=1 shows where", 2)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,98 @@
+"""Options that several subcommands share, written once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["SIZE", "image_options", "network_options", "report_options", "use_threads"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Size(click.ParamType):
+    name = "HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
+        if match is None:
+            self.fail(f"got {value!r}, expected a height and width such as 225x193, or one number for both", param, ctx)
+        return int(match[1]), int(match[2] or match[1])
+
+
+SIZE = _Size()
+
+
+def network_options(function: _F) -> _F:
+    """--expected, --weights, --threads and --seed."""
+    for option in (
+        click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the dense probe and the drift floor."),
+        click.option("--threads", type=click.IntRange(min=1), help="For torch and NumPy; by default as they choose."),
+        click.option(
+            "--weights",
+            default="auto",
+            show_default=True,
+            help="imagenet1k_v1, imagenet1k_v2, FILE.pth, FILE.safetensors, txt:DIR, synthetic[:SEED] or auto "
+            "(imagenet1k_v1, else synthetic:0).",
+        ),
+        click.option(
+            "--expected",
+            default="torchvision:resnet50",
+            show_default=True,
+            help="The reference: torchvision:NAME.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def image_options(function: _F) -> _F:
+    """--image, --size and --batch."""
+    for option in (
+        click.option("--batch", type=click.IntRange(min=1), help="Images at once; repeats are shifted sideways."),
+        click.option("--size", type=SIZE, help="Height and width to crop to, such as 225x193; default 224x224."),
+        click.option(
+            "--image",
+            "images",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="A photo; may be repeated. Default: a cat.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def report_options(function: _F) -> _F:
+    """--format, --output, --all and --ascii."""
+    for option in (
+        click.option("--ascii", "ascii_only", is_flag=True, help="No signs beyond ASCII."),
+        click.option("--all", "every_layer", is_flag=True, help="A row for every layer."),
+        click.option("--output", type=click.Path(path_type=Path), help="Also write the run as JSON to this file."),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["full", "concise", "json"]),
+            default="full",
+            show_default=True,
+            help="What to print.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch and NumPy's BLAS use that many threads; None leaves them as they are."""
+    if threads is None:
+        return
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(threads)
+    # For the rest of the process: the limits are not undone.
+    threadpool_limits(limits=threads)

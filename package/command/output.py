@@ -1,0 +1,70 @@
+"""Where a run goes: stdout in the form that was asked for, and a file; progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from layerdiff.compare.result import Run, exit_code
+from layerdiff.compare.saved import run_to_json, write_file
+from layerdiff.errors import InputError
+
+__all__ = ["check_writable", "deliver", "progress"]
+
+
+def check_writable(output: Path | None) -> None:
+    """Refuse an output that cannot be written, before the work is done.
+
+    Raises:
+        InputError: its folder is not there, or it is a folder.
+    """
+    if output is None:
+        return
+    if output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output}: cannot be written, expected a file in a folder that exists")
+
+
+def deliver(run: Run, *, form: str, output: Path | None, every_layer: bool, ascii_only: bool) -> int:
+    """Print the run, write it where asked, and give its exit code."""
+    content = run_to_json(run)
+    if output is not None:
+        write_file(output, content)
+    if form == "json":
+        click.echo(content.decode(), nl=False)
+    elif form == "concise":
+        from layerdiff.compare.render.concise import render_concise
+
+        click.echo(render_concise(run))
+    else:
+        from layerdiff.compare.render.terminal import render_terminal
+
+        plain = ascii_only or not _speaks_unicode()
+        columns = shutil.get_terminal_size((100, 24)).columns
+        click.echo(render_terminal(run, width=columns, ascii_only=plain, every_layer=every_layer))
+    return exit_code(run.verdict)
+
+
+def _speaks_unicode() -> bool:
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Callable[[str, str], None]]:
+    """A bar on stderr while it is a terminal; `advance(candidate, layer)` before each layer."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+
+        def advance(candidate: str, layer: str) -> None:
+            bar.update(task, advance=1, description=f"{candidate} {layer}"[:48])
+
+        yield advance

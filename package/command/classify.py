@@ -50,13 +50,15 @@ def command(image: Path | None, expected: str, kind: str, weights: str, threads:
 def _logits(kind: str, subject: Subject) -> NDArray[np.floating]:
     import torch
 
-    if kind == "expected":
+    if kind == "numpy":
+        network, _ = handwritten_network(kind, subject)
+        twin: NDArray[np.floating] = network(subject.x)
+        return twin
+    if kind == "torch":
+        network, _ = handwritten_network(kind, subject)
+    else:
         from layerdiff.reference import torchvision_model
 
-        logits: NDArray[np.floating] = torchvision_model(subject.architecture, subject.weights)(
-            torch.from_numpy(subject.x)
-        ).numpy()
-        return logits
-    network, _ = handwritten_network(kind, subject)
-    logits = network(subject.x) if kind == "numpy" else network(torch.from_numpy(subject.x)).numpy()
+        network = torchvision_model(subject.architecture, subject.weights)
+    logits: NDArray[np.floating] = network(torch.from_numpy(subject.x)).numpy()
     return logits

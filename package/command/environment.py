@@ -10,7 +10,7 @@ import numpy as np
 
 from layerdiff.command.networks import Subject
 
-__all__ = ["describe_environment", "one_line", "subject_facts"]
+__all__ = ["describe_environment", "in_short", "subject_facts"]
 
 
 def describe_environment() -> dict[str, str]:
@@ -47,10 +47,8 @@ def subject_facts(subject: Subject) -> dict[str, str]:
     }
 
 
-def one_line(environment: dict[str, str]) -> str:
-    """What a reader of the terminal wants to see of it."""
-    threads = environment["torch_threads"]
-    return (
-        f"torch {environment['torch']}, numpy {environment['numpy']}, "
-        f"{threads} thread{'s' * (threads != '1')}, seed {environment['seed']}"
-    )
+def in_short(environment: dict[str, str], kind: str) -> str:
+    """What a reader of the terminal wants to see of it: what computed, with how many threads, from which seed."""
+    threads = environment["torch_threads" if kind == "torch" else "blas_threads"]
+    library = environment[kind].partition("+")[0]
+    return f"{kind} {library}, {threads} thread{'s' * (threads != '1')}, seed {environment['seed']}"

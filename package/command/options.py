@@ -14,7 +14,7 @@ __all__ = ["SIZE", "image_options", "network_options", "report_options", "use_th
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _Size(click.ParamType):
+class _Size(click.ParamType[tuple[int, int]]):
     name = "HxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:

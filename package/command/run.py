@@ -63,7 +63,7 @@ def command(
 
     With no options: ResNet-50, both networks, a photo of a cat, float32 and float64.
     """
-    from layerdiff.command.environment import describe_environment, one_line, subject_facts
+    from layerdiff.command.environment import describe_environment, in_short, subject_facts
     from layerdiff.compare.check import compare_with
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
@@ -89,7 +89,7 @@ def command(
                     trace,
                     network,
                     subject.x,
-                    name=f"{name}, in {' and '.join(precisions)}",
+                    name=f"{name}, {' and '.join(precisions)}, {in_short(environment, kind)}",
                     dtypes=precisions,  # type: ignore[arg-type]
                     seed=seed,
                     until=until,
@@ -98,5 +98,5 @@ def command(
             )
             # One network's weights at a time.
             del network
-    run = Run(environment=environment, reports=tuple(reports), notes=(*subject.notes, one_line(environment)))
+    run = Run(environment=environment, reports=tuple(reports), notes=subject.notes)
     return deliver(run, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)

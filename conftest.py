@@ -6,6 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """One thread for small networks: they gain nothing from more, and lose much on a machine that is busy."""
+    torch.set_num_threads(1)
+    with threadpool_limits(limits=1):
+        yield
 
 
 @pytest.fixture(scope="session")

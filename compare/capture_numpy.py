@@ -93,8 +93,10 @@ def _hooked(network: Any, hook_for: Any) -> Iterator[None]:
 
 def _runner(layer: Any) -> Any:
     def run(*inputs: Array) -> Array:
-        # A copy in the inputs' precision: the weights are cast exactly, float32 to float64.
-        output: Array = layer.astype(inputs[0].dtype).forward(*inputs)
+        dtype = inputs[0].dtype
+        # In another precision it runs as a copy; float32 weights are cast to float64 exactly.
+        fits = all(array.dtype == dtype for array in layer.arrays.values())
+        output: Array = (layer if fits else layer.astype(dtype)).forward(*inputs)
         return output
 
     return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -195,13 +195,19 @@ def _parameters(module: nn.Module) -> dict[str, Array]:
 def _module_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
     def call(tensors: Sequence[Tensor]) -> Tensor:
         dtype = tensors[0].dtype
-        own = {tensor.dtype for tensor in module.parameters(recurse=False) if tensor.is_floating_point()}
+        owned = [*module.parameters(), *module.buffers()]
+        own = {tensor.dtype for tensor in owned if tensor.is_floating_point()}
+        if own <= {dtype} and not module.training:
+            result: Tensor = module.forward(*tensors)
+            return result
         # A module in training mode changes its running statistics, and one in another precision must be
-        # cast: both run as copies, so that the network stays as it is.
-        fits = own <= {dtype} and not module.training
-        runnable = module if fits else copy.deepcopy(module).to(dtype)
-        result: Tensor = runnable.forward(*tensors)
-        return result
+        # cast: both run on copies of their tensors, so that the network stays as it is.
+        named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        copies = {
+            name: tensor.to(dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
+            for name, tensor in named.items()
+        }
+        return functional_call(module, copies, tuple(tensors))
 
     return call
 

@@ -8,8 +8,9 @@ so the error of one implementation is at most about
 
     u · √n · ‖w‖₂ · ‖x‖₂
 
-with w the filter and x the window it looks at. `‖x‖₂²` for all windows is a box filter over the squares summed over
-channels: one channel's work, whatever the number of filters.
+with w the filter and x the window it looks at. A bias b is one more term, and a sum may begin with it: then it takes
+part in every rounding, and the bound is u·√(n+1)·(‖w‖·‖x‖ + |b|). `‖x‖₂²` for all windows is a box filter over the
+squares summed over channels: one channel's work, whatever the number of filters.
 
 The constant. Over all architectures, photos, thread counts, memory formats and convolution grades no kernel's error
 was ever above 1.1 of that scale (docs/allowance.md has the table, benchmarks/allowance.py makes it). Two
@@ -29,17 +30,28 @@ CONSTANT = 4.0
 WHY = "measured: no kernel errs by more than 1.1, two may err in opposite directions, and a margin of 1.8"
 
 
-def accumulation_scale(n: int, weight_norm: Array | float, patch_norm: Array, dtype: np.dtype[np.floating]) -> Array:
-    """u·√n·‖w‖·‖x‖, and what underflow may add, for a sum of n products.
+def accumulation_scale(
+    n: int,
+    weight_norm: Array | float,
+    patch_norm: Array,
+    dtype: np.dtype[np.floating],
+    *,
+    bias: Array | None = None,
+) -> Array:
+    """u·√n·‖w‖·‖x‖, and what underflow may add, for a sum of n products; with a bias u·√(n+1)·(‖w‖·‖x‖ + |b|).
 
     Args:
         n: the number of products.
         weight_norm: ‖w‖₂, broadcasting against `patch_norm`.
         patch_norm: ‖x‖₂ of each window, float64.
         dtype: the one that was computed in.
+        bias: broadcasting against the result; None where there is none.
     """
+    terms, size = n, weight_norm * patch_norm
+    if bias is not None:
+        terms, size = n + 1, size + np.abs(bias.astype(np.float64))
     # A product that underflows loses at most the smallest normal number, however small it was.
-    scale: Array = unit_roundoff(dtype) * np.sqrt(n) * (weight_norm * patch_norm) + n * smallest_normal(dtype)
+    scale: Array = unit_roundoff(dtype) * np.sqrt(terms) * size + n * smallest_normal(dtype)
     return scale
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from layerdiff.compare.allowance.accumulation import CONSTANT, WHY, accumulation_scale, window_norms
-from layerdiff.compare.allowance.rule import Array, Call, Rule, unit_roundoff
+from layerdiff.compare.allowance.rule import Array, Call, Rule
 
 __all__ = ["CONV2D", "conv2d_scale"]
 
 
 def conv2d_scale(call: Call) -> Array:
-    """u·√n·‖w_o‖·‖patch‖ for output channel o and window patch, plus u·|b_o|: (n, c_out, h_out, w_out) float64."""
+    """u·√n·‖w_o‖·‖patch‖ for output channel o and window patch: (n, c_out, h_out, w_out) float64."""
     (x,), weight = call.inputs, call.parameters["weight"]
     groups = int(call.attributes["groups"])
     batch, c_in, h, w = x.shape
@@ -25,13 +25,13 @@ def conv2d_scale(call: Call) -> Array:
         dilation=call.attributes["dilation"],
         size=(call.output.shape[2], call.output.shape[3]),
     )
-    norms = np.sqrt(np.einsum("oikl,oikl->o", weight, weight, dtype=np.float64)).reshape(groups, c_out // groups, 1, 1)
-    scale = accumulation_scale(c_group * kh * kw, norms, patches[:, :, None], x.dtype)
-    scale = scale.reshape(batch, c_out, *patches.shape[2:])
+    shape = (groups, c_out // groups, 1, 1)
+    norms = np.sqrt(np.einsum("oikl,oikl->o", weight, weight, dtype=np.float64)).reshape(shape)
     bias = call.parameters.get("bias")
-    if bias is not None:
-        scale = scale + unit_roundoff(x.dtype) * np.abs(bias.astype(np.float64)).reshape(1, -1, 1, 1)
-    return scale
+    scale = accumulation_scale(
+        c_group * kh * kw, norms, patches[:, :, None], x.dtype, bias=None if bias is None else bias.reshape(shape)
+    )
+    return scale.reshape(call.output.shape)
 
 
 def _top_left(call: Call, kernel_size: tuple[int, int]) -> tuple[int, int]:

@@ -24,7 +24,7 @@ def describe_environment() -> dict[str, str]:
         "layerdiff": version("layerdiff"),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "torchvision": version("torchvision"),
         "blas": ", ".join(sorted(set(blas))) or "unknown",
         "torch_threads": str(torch.get_num_threads()),

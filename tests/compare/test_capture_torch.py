@@ -1,0 +1,209 @@
+"""Capture of torch networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18, resnet50, resnext50_32x4d
+from torchvision.models.feature_extraction import get_graph_node_names
+
+from layerdiff.compare.capture import capture
+from layerdiff.compare.playback import Playback
+from layerdiff.errors import InputError
+
+
+@pytest.mark.parametrize("build", [resnet18, resnet50, resnext50_32x4d])
+def test_ids_are_torchvisions(build):
+    """The layer ids are those of torchvision's feature extraction, in its order."""
+    network = build().eval()
+    expected = [name for name in get_graph_node_names(network)[1] if name != "x"]
+
+    trace = capture(network, np.ones((1, 3, 33, 33), np.float32))
+
+    assert expected == [op.layer for op in trace.ops]
+
+
+def test_playing_the_operations_gives_the_forward_pass(make_resnet, x):
+    """Running the recorded operations again, one by one, gives the network's own output, bit for bit."""
+    network = make_resnet()
+    trace = capture(network, x)
+    playback = Playback(trace.ops, x, watched=[trace.final])
+
+    with torch.no_grad():
+        expected = network(torch.from_numpy(x)).numpy()
+
+    assert np.array_equal(expected, playback.take(trace.final))
+    assert np.array_equal(expected, trace.values[trace.final])
+
+
+def test_values_are_copies_in_place_or_not(make_resnet, x):
+    """An in-place ReLU does not change the batch norm's recorded output (L1)."""
+    plain, in_place = make_resnet(), make_resnet()
+    for module in in_place.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
+
+    expected, actual = (capture(network, x, keep=True) for network in (plain, in_place))
+
+    assert (actual.values["bn1"] < 0).any()
+    assert all(np.array_equal(expected.values[k], actual.values[k]) for k in expected.values)
+    assert len(expected.values) == len(expected.ops)
+
+
+def test_an_in_place_operation_can_be_run_again(x):
+    """Running an in-place operation again does not change its input."""
+    trace = capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)), x)
+    given = np.full((1, 4, 3, 3), -1.0, np.float32)
+
+    output = trace.ops[1].run(given)
+
+    assert (given == -1).all()
+    assert (output == 0).all()
+
+
+def test_the_callers_array_stays_as_it_was():
+    """A network that changes its input in place does not change the caller's array."""
+    x = np.full((1, 1, 2, 2), -1.0, np.float32)
+
+    capture(nn.Sequential(nn.ReLU(inplace=True)), x)
+
+    assert (x == -1).all()
+
+
+def test_nothing_of_the_network_stays_changed(make_resnet, x):
+    """Hooks, mode and running statistics are afterwards as they were, in training mode too."""
+    network = make_resnet().train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+    trace = capture(network, x.repeat(2, axis=0))
+    trace.ops[1].run(trace.ops[0].run(x))
+
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in network.modules())
+    assert network.training
+
+
+class _Raises(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        self.conv(x)
+        raise RuntimeError("no further")
+
+
+def test_hooks_are_removed_after_an_exception(x):
+    """A forward that raises leaves no hook behind."""
+    network = _Raises()
+
+    with pytest.raises(RuntimeError, match="no further"):
+        capture(network, x)
+
+    assert not network.conv._forward_hooks
+    assert not network._forward_hooks
+
+
+class _Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.scale = nn.Parameter(torch.full((1,), 0.5))
+
+    def forward(self, x):
+        y = nn.functional.relu(self.conv(x))
+        y = y * self.scale
+        y += x
+        return torch.flatten(y, 1).add(1)
+
+
+def test_functions_operators_and_methods_are_operations(x):
+    """Functional calls, operators, in-place forms and methods are recorded by the function's plain name."""
+    trace = capture(_Functional(), x)
+
+    assert [op.layer for op in trace.ops] == ["conv", "relu", "mul", "add", "flatten", "add_1"]
+    assert [op.inputs for op in trace.ops][3] == ("mul", "input")
+    assert trace.ops[4].attributes == {"start_dim": 1, "end_dim": -1}
+
+
+def test_operations_run_in_the_precision_of_their_input(x):
+    """Given float64, an operation computes in float64: its weights and constants are cast, the network's are not."""
+    network = _Functional()
+    trace = capture(network, x)
+    playback = Playback(trace.ops, x.astype(np.float64), watched=[trace.final])
+
+    output = playback.take(trace.final)
+
+    with torch.no_grad():
+        expected = network.double()(torch.from_numpy(x).double()).numpy()
+    assert output.dtype == np.float64
+    assert np.array_equal(expected, output)
+
+
+def test_each_operation_knows_its_line(x):
+    """The source of an operation is the line of the network's code that calls it."""
+    trace = capture(_Functional(), x)
+
+    file, line = trace.ops[1].source.rsplit(":", 1)
+    assert file == __file__
+    assert "relu" in Path(file).read_text().splitlines()[int(line) - 1]
+
+
+@pytest.mark.parametrize(
+    ("until", "last"), [("layer1", "layer1.1.relu_1"), ("bn1", "bn1"), ("layer2.0.add", "layer2.0.add")]
+)
+def test_until_stops_there(make_resnet, x, until, last):
+    """With `until` the trace ends with the last operation of that part."""
+    assert capture(make_resnet(), x, until=until).final == last
+
+
+def test_an_output_that_is_no_tensor_is_refused(x):
+    """A leaf module that gives a tuple is named."""
+
+    class Two(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    with pytest.raises(InputError, match=r"^two: its forward gave a tuple, expected a tensor$"):
+        capture(nn.Sequential(__import__("collections").OrderedDict(two=Two())), x)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((3, 8, 8), np.float32), r"input: wrong shape, got \(3, 8, 8\), expected \(n, c, h, w\)"),
+        (np.zeros((1, 3, 8, 8), np.int64), "input: wrong dtype, got int64, expected float32 or float64"),
+        (np.zeros((0, 3, 8, 8), np.float32), r"input: empty, got shape \(0, 3, 8, 8\)"),
+        (np.full((1, 1, 2, 2), np.nan, np.float32), "input: 4 of 4 values are not finite"),
+        ([1.0], "input: wrong shape, got list"),
+    ],
+)
+def test_unusable_inputs_are_refused(bad, message):
+    """What no image network takes is refused in one line."""
+    with pytest.raises(InputError, match=message):
+        capture(nn.Identity(), bad)
+
+
+def test_what_is_no_network_is_refused(x):
+    """An object that is no network is refused by its type."""
+    with pytest.raises(InputError, match="capture: not a network, got dict, expected a torch or NumPy network"):
+        capture({}, x)
+
+
+def test_a_network_that_runs_nothing_is_refused(x):
+    """A network in which no operation runs is refused: an empty trace must never be compared."""
+
+    class Nothing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential()
+
+        def forward(self, x):
+            return x
+
+    with pytest.raises(InputError, match="no operation ran"):
+        capture(Nothing(), x)

@@ -1,0 +1,297 @@
+"""The comparison of two networks: right layer, right status, no false alarm."""
+
+from __future__ import annotations
+
+import copy
+import types
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from layerdiff.compare.capture import capture
+from layerdiff.compare.check import compare_networks
+from layerdiff.compare.judge import dense_probe, judge
+from layerdiff.errors import InputError
+
+
+def blamed(report):
+    """What is at fault, and what is too many."""
+    return [layer.layer for layer in report.layers if layer.status in {"fault", "missing"}] + [
+        extra.layer for extra in report.extra
+    ]
+
+
+def descendants(report, roots):
+    """The layers that take, directly or not, what `roots` give."""
+    reached = set(roots)
+    for layer in report.layers:
+        if reached & set(layer.inputs):
+            reached.add(layer.layer)
+    return reached - set(roots)
+
+
+def assert_blames(report, *layers):
+    """Exactly these are at fault, all their descendants inherit, and everything else is same."""
+    assert report.verdict == "different"
+    assert blamed(report) == list(layers)
+    inherited = {layer.layer for layer in report.layers if layer.status == "inherited"}
+    assert inherited == descendants(report, layers)
+    assert all(layer.status in {"same", "inherited", "fault", "missing"} for layer in report.layers)
+
+
+def test_a_copy_is_same_in_every_layer(make_resnet, x):
+    """A network is the same as its copy: every layer, three probes, two precisions, nothing skipped."""
+    report = compare_networks(make_resnet(), make_resnet(), x)
+
+    assert report.verdict == "same"
+    assert len(report.layers) == 69
+    kinds = {(measure.probe, measure.dtype) for measure in report.layers[0].measures}
+    assert len(kinds) == 6
+    assert all(len(layer.measures) == 6 for layer in report.layers)
+    assert all(measure.ratio == 0 for layer in report.layers for measure in layer.measures)
+
+
+def test_other_kernels_are_same_and_not_equal(make_resnet, x):
+    """Channels-last kernels round differently somewhere, and stay well within the allowance."""
+    report = compare_networks(make_resnet(), make_resnet().to(memory_format=torch.channels_last), x)
+
+    ratios = [m.ratio for layer in report.layers for m in layer.measures]
+    assert report.verdict == "same"
+    assert 0 < max(ratios) < 0.6
+
+
+@pytest.mark.parametrize("name", ["conv1", "layer2.0.conv1", "layer4.1.conv2"])
+def test_one_weight_in_a_hundredth_is_at_fault(make_resnet, x, name):
+    """One weight of one convolution changed by a hundredth: exactly that layer is at fault, all later ones inherit."""
+    actual = make_resnet()
+    weight = actual.get_submodule(name).weight.data.view(-1)
+    weight[int(np.random.default_rng(0).integers(weight.numel()))] *= 1.01
+
+    assert_blames(compare_networks(make_resnet(), actual, x), name)
+
+
+@pytest.mark.parametrize("tensor", ["weight", "bias", "running_mean", "running_var"])
+def test_one_value_of_a_batch_norm_in_a_hundredth_is_at_fault(make_resnet, x, tensor):
+    """One value of each tensor of a batch norm changed by a hundredth: exactly that layer is at fault."""
+    actual = make_resnet()
+    with torch.no_grad():
+        getattr(actual.layer3[0].bn2, tensor)[17] *= 1.01
+
+    assert_blames(compare_networks(make_resnet(), actual, x), "layer3.0.bn2")
+
+
+def test_another_eps_is_at_fault(make_resnet, x):
+    """Eps 1e-3 for 1e-5 in one batch norm is at fault there, and the evidence names it."""
+    actual = make_resnet()
+    actual.layer1[0].bn2.eps = 1e-3
+
+    report = compare_networks(make_resnet(), actual, x)
+
+    assert_blames(report, "layer1.0.bn2")
+    assert next(layer for layer in report.layers if layer.status == "fault").differences == (
+        "eps: got 0.001, expected 1e-05",
+    )
+
+
+def test_a_moved_stride_is_at_fault_in_both_convolutions(make_resnet, x):
+    """Stride on the second convolution instead of the first: both are at fault, by their shape."""
+    actual = make_resnet()
+    actual.layer2[0].conv1.stride, actual.layer2[0].conv2.stride = (1, 1), (2, 2)
+
+    report = compare_networks(make_resnet(), actual, x)
+
+    assert_blames(report, "layer2.0.conv1", "layer2.0.conv2")
+    assert report.layers[[layer.layer for layer in report.layers].index("layer2.0.conv1")].reason == (
+        "shape: got (1, 128, 17, 13), expected (1, 128, 9, 7)"
+    )
+
+
+def test_a_relu_left_out_is_missing(make_resnet, x):
+    """A ReLU left out of a block that reuses one is missing, and nothing else is blamed."""
+    actual = make_resnet()
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        return self.relu(out + x)
+
+    actual.layer1[1].forward = types.MethodType(forward, actual.layer1[1])
+
+    assert_blames(compare_networks(make_resnet(), actual, x), "layer1.1.relu")
+
+
+def test_swapped_batch_norms_are_both_at_fault(make_resnet, x):
+    """Two batch norms of one shape, swapped: both are at fault."""
+    actual = make_resnet()
+    block = actual.layer3[1]
+    block.bn1, block.bn2 = block.bn2, block.bn1
+
+    assert_blames(compare_networks(make_resnet(), actual, x), "layer3.1.bn1", "layer3.1.bn2")
+
+
+def test_a_weight_hidden_by_a_dead_channel_is_at_fault(make_resnet, x):
+    """A weight that multiplies only zeros on this image is found by the dense probe and is a fault."""
+    expected = make_resnet()
+    with torch.no_grad():
+        expected.layer1[0].bn1.weight[5] = 0.0
+        expected.layer1[0].bn1.bias[5] = -1.0  # the channel is dead after the ReLU
+    actual = copy.deepcopy(expected)
+    actual.layer1[0].conv2.weight.data[3, 5, 1, 1] *= 1.01
+
+    report = compare_networks(expected, actual, x)
+
+    assert_blames(report, "layer1.0.conv2")
+    assert "this image does not show" in report.layers[7].reason
+
+
+class _ZeroPadded(nn.MaxPool2d):
+    def forward(self, x):
+        return nn.functional.max_pool2d(nn.functional.pad(x, (1, 1, 1, 1)), 3, 2)
+
+
+def test_a_pool_that_pads_with_zeros_is_a_note(make_resnet, x):
+    """Padding a max-pool with zeros cannot be told after a ReLU: the verdict is same, with a note (D1)."""
+    actual = make_resnet()
+    actual.maxpool = _ZeroPadded(3, 2, 1)
+    type(actual.maxpool).__name__ = "MaxPool2d"
+
+    report = compare_networks(make_resnet(), actual, x)
+
+    notes = [(layer.layer, note) for layer in report.layers for note in layer.notes]
+    assert report.verdict == "same"
+    assert [name for name, _ in notes] == ["maxpool"]
+    assert notes[0][1].startswith("differs on inputs this network never gives it")
+
+
+class _Half(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x.bfloat16().to(x.dtype)) if x.dtype == torch.float32 else super().forward(x)
+
+
+def test_wrong_arithmetic_with_right_logic_is_at_fault(make_resnet, x):
+    """A convolution that rounds its input to bfloat16 is at fault in float32, and float64 acquits the logic."""
+    actual = make_resnet()
+    actual.conv1 = _Half(3, 64, 7, 2, 3, bias=False)
+    actual.conv1.load_state_dict(make_resnet().conv1.state_dict())
+    type(actual.conv1).__name__ = "Conv2d"
+
+    report = compare_networks(make_resnet(), actual.eval(), x)
+
+    assert_blames(report, "conv1")
+    assert report.layers[0].reason.endswith("float64 agrees: the arithmetic, not the logic")
+
+
+class _Remembers(nn.ReLU):
+    """A ReLU that adds one when it is called for the first time."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x) + (self.calls == 1)
+
+
+def test_an_operation_that_is_not_a_function_of_its_input_is_found(make_resnet, x):
+    """A layer that gives something else when it is run again is not same: its replay does not give the forward pass."""
+    type(_Remembers()).__name__ = "ReLU"
+    actual, expected = make_resnet(), make_resnet()
+    actual.layer4[1].relu, expected.layer4[1].relu = _Remembers(), _Remembers()
+    expected.layer4[1].relu.calls = 1
+    expected.fc, actual.fc = nn.Identity(), nn.Identity()
+
+    report = compare_networks(expected, actual, x)
+
+    assert report.verdict == "different"
+    assert any("does not give what its forward pass gave" in p for layer in report.layers for p in layer.problems)
+
+
+def test_a_candidate_that_gives_nan_is_at_fault(make_resnet, x):
+    """A NaN in one weight is at fault where it stands, not an error in passing."""
+    actual = make_resnet()
+    actual.layer4[1].conv1.weight.data[0, 0, 0, 0] = float("nan")
+
+    report = compare_networks(make_resnet(), actual, x)
+
+    assert_blames(report, "layer4.1.conv1")
+    assert "not finite" in report.layers[[layer.layer for layer in report.layers].index("layer4.1.conv1")].reason
+
+
+def test_a_reference_that_gives_nan_could_not_be_judged(make_resnet, x):
+    """Where the reference itself is not finite nothing is same: NaN does not equal NaN."""
+    expected = make_resnet()
+    expected.layer4[1].conv1.weight.data[0, 0, 0, 0] = float("nan")
+
+    report = compare_networks(expected, copy.deepcopy(expected), x)
+
+    assert report.verdict == "unknown"
+
+
+def test_a_candidate_that_raises_is_different(make_resnet, x):
+    """A forward that raises is a finding, not an exception."""
+    actual = make_resnet()
+    actual.fc = nn.Linear(7, 1000)
+
+    report = compare_networks(make_resnet(), actual.eval(), x)
+
+    assert report.verdict == "different"
+    assert report.crash.startswith("its forward pass raised RuntimeError: ")
+    assert "shapes cannot be multiplied" in report.crash
+
+
+def test_a_layer_that_raises_alone_is_at_fault(make_resnet, x):
+    """A layer that raises on the expected input, though its own forward pass went through, is at fault."""
+    actual = make_resnet()
+    actual.layer2[0].conv1 = nn.Conv2d(64, 96, 3, 2, 1, bias=False)
+    actual.layer2[0].bn1 = nn.BatchNorm2d(96)
+    actual.layer2[0].conv2 = nn.Conv2d(96, 128, 3, 1, 1, bias=False)
+
+    report = compare_networks(make_resnet(), actual.eval(), x)
+
+    assert_blames(report, "layer2.0.conv1", "layer2.0.bn1", "layer2.0.conv2")
+    assert any("crash: RuntimeError" in problem for layer in report.layers for problem in layer.problems)
+
+
+def test_a_reference_in_training_mode_is_refused(make_resnet, x):
+    """Nothing can be judged against batch statistics: the first layer in training mode is named."""
+    with pytest.raises(InputError, match=r"20 layers of the expected network are in training mode, the first bn1"):
+        compare_networks(make_resnet().train(), make_resnet(), x)
+
+
+def test_nothing_to_compare_is_refused(make_resnet, x):
+    """No precision to judge in is an error, never agreement."""
+    trace = capture(make_resnet(), x)
+
+    with pytest.raises(InputError, match="nothing to compare, got 69 layers in 0 precisions"):
+        judge(trace, trace, x, dtypes=())
+
+
+def test_until_judges_the_part_alone(make_resnet, x):
+    """A fault after the part that is judged is not seen, and the number of layers says so."""
+    actual = make_resnet()
+    actual.layer3[0].bn1.eps = 1.0
+
+    report = compare_networks(make_resnet(), actual, x, until="layer2")
+
+    assert (report.verdict, len(report.layers), report.layers[-1].layer) == ("same", 34, "layer2.1.relu_1")
+
+
+def test_the_same_seed_gives_the_same_report(make_resnet, x):
+    """Two runs of one comparison are equal in every figure."""
+    broken = make_resnet()
+    broken.layer2[1].bn1.eps = 1e-4
+
+    assert compare_networks(make_resnet(), broken, x) == compare_networks(make_resnet(), broken, x)
+
+
+def test_the_dense_probe_has_both_signs_and_no_zeros():
+    """The probe shows every weight and both sides of a ReLU, and is the same numbers in every precision."""
+    single, double = (dense_probe((1, 4, 50, 50), np.dtype(t), seed=1, layer="a") for t in ("float32", "float64"))
+
+    assert np.array_equal(single, double)
+    assert (np.abs(single) >= 0.5).all()
+    assert (np.abs(single) <= 1.5).all()
+    assert 0.45 < (single > 0).mean() < 0.55
+    assert not np.array_equal(single, dense_probe((1, 4, 50, 50), np.dtype("float32"), seed=1, layer="b"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,15 +38,21 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
         every_layer: a row for every layer, not only those around a fault.
     """
     style = _Style(width, ascii_only, every_layer)
-    lines = [f"note: {note}" for note in run.notes]
+    lines = [line for note in run.notes for line in _wrapped("note: ", note, style)]
     for i, report in enumerate(run.reports):
         if i == 0 or report.expected != run.reports[i - 1].expected:
-            lines.append(f"expected  {report.expected}")
-        lines.append(f"actual    {report.actual}")
+            lines.extend(_wrapped("expected  ", report.expected, style))
+        lines.extend(_wrapped("actual    ", report.actual, style))
         lines.extend(_body(report, style))
         lines.append(answer(report))
     text = "\n".join(lines)
     return text.replace("…", "...").replace("⋮", ":") if ascii_only else text
+
+
+def _wrapped(head: str, text: str, style: _Style) -> list[str]:
+    return textwrap.wrap(
+        head + text, style.width, subsequent_indent=" " * len(head), break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _body(report: Report, style: _Style) -> Iterator[str]:

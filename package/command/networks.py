@@ -36,7 +36,7 @@ class Subject:
         """What must be said first: a fallback, then what was done to weights and pictures on the way in."""
         fallback = (self.weights.fallback,) if self.weights.fallback else ()
         pictures = tuple(f"{picture.name}: {note}" for picture in self.pictures for note in picture.notes)
-        return (*fallback, *self.weights.notes, *pictures)
+        return tuple(dict.fromkeys((*fallback, *self.weights.notes, *pictures)))
 
 
 def load_subject(
@@ -104,8 +104,13 @@ def handwritten_network(kind: str, subject: Subject, *, grade: str = "gemm") -> 
 
     twin = numpy_resnet.build(subject.architecture, grade=grade)
     shapes = expected_tensors(subject.architecture)
-    lacking = {name: np.full(shapes[name], np.nan, dtype=np.float32) for name in subject.weights.missing}
+    lacking = {name: np.zeros(shapes[name], dtype=np.float32) for name in subject.weights.missing}
     twin.load_state_dict({**subject.weights.state, **lacking})
+    layers = dict(twin.named_layers())
+    for name in lacking:
+        # What a partial dump lacks must show wherever it is used.
+        path, _, tensor = name.rpartition(".")
+        layers[path].arrays[tensor] = np.full(shapes[name], np.nan, dtype=np.float32)
     return twin, f"handwritten NumPy {subject.architecture}" + (f", {grade}" if grade != "gemm" else "")
 
 

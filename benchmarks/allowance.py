@@ -172,7 +172,9 @@ def table() -> str:
     top = [max(WORST[kind, kernel][0] for k, kernel in WORST if k == kind) for kind in kinds]
     rows.append("| **worst** | " + " | ".join(f"**{value:.2f}**" for value in top) + " |")
     rows.append("| constant | " + " | ".join(f"{RULES[kind].constant:.0f}" for kind in kinds) + " |")
-    margins = (RULES[kind].constant / (2 * value) if value else float("inf") for kind, value in zip(kinds, top, strict=True))
+    margins = (
+        RULES[kind].constant / (2 * value) if value else float("inf") for kind, value in zip(kinds, top, strict=True)
+    )
     rows.append("| margin over two such kernels | " + " | ".join(f"{value:.1f}" for value in margins) + " |")
     rows.append("| elements compared | " + " | ".join(f"{COUNTED[kind]:,}" for kind in kinds) + " |")
     return "\n".join(rows)

@@ -33,12 +33,22 @@ class _OpRecord(msgspec.Struct):
     source: str | None
 
 
+class _Header(msgspec.Struct):
+    format: str
+    network: str
+    final: str
+    ops: list[_OpRecord]
+    floors: dict[str, float]
+    metadata: dict[str, str]
+
+
 def write_trace(trace: Trace, path: Path) -> None:
     """Write a trace with all its values.
 
-    The file is a safetensors file with one tensor for each layer id. Its metadata has `format`, `network`, `final`
-    (the id of the output), `ops` (JSON: layer, path, kind, inputs, attributes, shape, dtype, source, in order),
-    `floors` (JSON: the end-to-end floor by layer id) and whatever else describes the run.
+    The file is a safetensors file with one tensor for each layer id, and one entry of metadata, `layerdiff`: JSON with
+    `format`, `network`, `final` (the id of the output), `ops` (layer, path, kind, inputs, attributes, shape, dtype
+    and source of each, in order), `floors` (the end-to-end floor by layer id) and `metadata` (text that describes the
+    run).
 
     Raises:
         InputError: a value is lacking, or the file cannot be written.
@@ -47,15 +57,10 @@ def write_trace(trace: Trace, path: Path) -> None:
     if lacking:
         raise InputError(f"{path}: cannot write a trace that lacks values, got none for {', '.join(lacking[:5])}")
     records = [_OpRecord(**{name: getattr(op, name) for name in _OpRecord.__struct_fields__}) for op in trace.ops]
-    metadata = dict(trace.metadata) | {
-        "format": _FORMAT,
-        "network": trace.network,
-        "final": trace.final,
-        "ops": msgspec.json.encode(records).decode(),
-        "floors": msgspec.json.encode(dict(trace.floors)).decode(),
-    }
+    header = _Header(_FORMAT, trace.network, trace.final, records, dict(trace.floors), dict(trace.metadata))
     tensors = {layer: np.ascontiguousarray(value) for layer, value in trace.values.items()}
-    write_file(path, save(tensors, metadata=metadata))
+    # One entry: safetensors writes several in an order that changes from run to run.
+    write_file(path, save(tensors, metadata={"layerdiff": msgspec.json.encode(header).decode()}))
 
 
 def read_trace(path: Path) -> Trace:
@@ -68,29 +73,26 @@ def read_trace(path: Path) -> Trace:
         raise InputError(f"{path}: no such file, expected a trace written by `layerdiff capture`")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            text = (file.metadata() or {}).get("layerdiff", "{}")
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file, got {error}") from None
-    if metadata.get("format") != _FORMAT:
-        raise InputError(f"{path}: not a trace, got format {metadata.get('format')!r}, expected {_FORMAT!r}")
     try:
-        records = msgspec.json.decode(metadata["ops"], type=list[_OpRecord])
-        floors = msgspec.json.decode(metadata["floors"], type=dict[str, float])
-        network, final = metadata["network"], metadata["final"]
-    except (KeyError, msgspec.MsgspecError) as error:
+        found = msgspec.json.decode(text, type=dict[str, Any]).get("format")
+        if found != _FORMAT:
+            raise InputError(f"{path}: not a trace, got format {found!r}, expected {_FORMAT!r}")
+        header = msgspec.json.decode(text, type=_Header)
+    except msgspec.MsgspecError as error:
         raise InputError(f"{path}: its metadata cannot be read, got {error}") from None
-    wrong = [r.layer for r in records if r.layer not in values or values[r.layer].shape != r.shape]
-    if wrong or not records:
-        raise InputError(
-            f"{path}: its tensors are not those it lists, expected {', '.join(wrong[:5]) or 'at least one'}"
-        )
+    wrong = [op.layer for op in header.ops if op.layer not in values or values[op.layer].shape != op.shape]
+    if wrong or not header.ops:
+        names = ", ".join(wrong[:5]) or "at least one"
+        raise InputError(f"{path}: its tensors are not those it lists, expected {names}")
     ops = tuple(
         Op(parameters={}, run=None, **{name: getattr(record, name) for name in _OpRecord.__struct_fields__})
-        for record in records
+        for record in header.ops
     )
-    text = {key: value for key, value in metadata.items() if key not in {"format", "ops", "floors", "network", "final"}}
-    return Trace(network=network, ops=ops, values=values, final=final, floors=floors, metadata=text)
+    return Trace(header.network, ops, values, header.final, header.floors, header.metadata)
 
 
 def run_to_json(run: Run) -> bytes:

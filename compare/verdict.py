@@ -79,7 +79,7 @@ def _exceeds(measure: Measure, scale: float) -> bool:
 
 
 def _describe(beyond: list[Measure], all_of_them: list[Measure]) -> str:
-    worst = max(beyond, key=lambda measure: (measure.nonfinite_actual, measure.over / measure.size, measure.max_abs))
+    worst = next((measure for measure in beyond if measure.nonfinite_actual), beyond[0])
     if worst.nonfinite_actual:
         text = f"{worst.nonfinite_actual:,} of {worst.size:,} values are not finite in {worst.dtype}"
     else:

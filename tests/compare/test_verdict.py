@@ -43,9 +43,11 @@ def test_all_within_is_same():
 def test_a_fault_is_inherited_by_what_takes_its_output_and_by_nothing_else():
     """Inheriting goes along the graph: a later layer on another branch stays same."""
     report = settled(
-        layer("a", "input", measures=[at(7.0)]), layer("b", "a", measures=[at(99.0, "propagated")]), layer("c", "input"),
+        layer("a", "input", measures=[at(7.0)]),
+        layer("b", "a", measures=[at(99.0, "propagated")]),
+        layer("c", "input"),
         layer("d", "b", "c"),
-    )  # fmt: skip
+    )
 
     assert (statuses(report), report.verdict) == (["fault", "inherited", "same", "inherited"], "different")
 

@@ -186,8 +186,8 @@ def summary(planted_rows: list[dict[str, Any]], rows: list[dict[str, Any]]) -> s
     """Both results as Markdown."""
     right = sum(row["right"] for row in planted_rows)
     lines = [
-        f"One value of each tensor, chosen at random, times 1.01: {right} of {len(planted_rows)} runs are `different` with",
-        "exactly that layer at fault and exactly its descendants inheriting.",
+        f"One value of each tensor, chosen at random, times 1.01: {right} of {len(planted_rows)} runs are `different`",
+        "with exactly that layer at fault and exactly its descendants inheriting.",
         "",
         "The smallest relative change of one value that is caught, over values chosen at random from every layer:",
         "",

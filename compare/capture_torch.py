@@ -207,7 +207,8 @@ def _module_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
             name: tensor.to(dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
             for name, tensor in named.items()
         }
-        return functional_call(module, copies, tuple(tensors))
+        again: Tensor = functional_call(module, copies, tuple(tensors))
+        return again
 
     return call
 

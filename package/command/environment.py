@@ -18,8 +18,11 @@ def describe_environment() -> dict[str, str]:
     import torch
     from threadpoolctl import threadpool_info
 
-    blas = [f"{pool['internal_api']} {pool['version']}" for pool in threadpool_info() if pool["user_api"] == "blas"]
-    threads = {str(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"}
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    # SciPy may bring a BLAS of its own; what computes here is NumPy's.
+    pools = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
+    blas = [f"{pool['internal_api']} {pool['version']}" for pool in pools]
+    threads = {str(pool["num_threads"]) for pool in pools}
     return {
         "layerdiff": version("layerdiff"),
         "python": platform.python_version(),

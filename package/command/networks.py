@@ -14,6 +14,7 @@ from layerdiff.errors import InputError
 
 if TYPE_CHECKING:
     from layerdiff.compare.trace import Trace
+    from layerdiff.handwritten.numpy_ops import Grade
     from layerdiff.reference import Picture, Weights
 
 __all__ = ["SMALLEST", "Subject", "capture_expected", "handwritten_network", "load_subject"]
@@ -90,7 +91,7 @@ def capture_expected(subject: Subject, *, until: str | None, keep: bool = False)
     return trace
 
 
-def handwritten_network(kind: str, subject: Subject, *, grade: str = "gemm") -> tuple[Any, str]:
+def handwritten_network(kind: str, subject: Subject, *, grade: Grade = "gemm") -> tuple[Any, str]:
     """The handwritten network of one kind with the subject's weights, and what it is in words."""
     if kind == "torch":
         from layerdiff.handwritten import torch_resnet
@@ -133,4 +134,4 @@ def _architecture(expected: str) -> str:
 
 
 def _version(weights: Weights) -> str:
-    return "imagenet1k_v2" if weights.spec == "imagenet1k_v2" else "imagenet1k_v1"
+    return "imagenet1k_v2" if weights.spec.lower() == "imagenet1k_v2" else "imagenet1k_v1"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from layerdiff.command.networks import capture_expected, handwritten_network, load_subject
 from layerdiff.command.options import image_options, network_options, report_options, use_threads
 from layerdiff.command.output import check_writable, deliver, progress
+
+if TYPE_CHECKING:
+    from layerdiff.handwritten.numpy_ops import Grade
 
 __all__ = ["command"]
 
@@ -51,7 +55,7 @@ def command(
     batch: int | None,
     dtypes: Sequence[str],
     until: str | None,
-    grade: str,
+    grade: Grade,
     threads: int | None,
     seed: int,
     form: str,

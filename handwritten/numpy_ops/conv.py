@@ -1,0 +1,98 @@
+"""Convolution: one definition in three grades, which differ in speed and, by rounding, in the last bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from layerdiff.handwritten._checks import check_channels, check_groups, check_image_batch, refusal
+from layerdiff.handwritten.geometry import Size, Window, pair
+from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes, check_shapes
+from layerdiff.handwritten.numpy_ops.conv_gemm import conv2d_gemm
+from layerdiff.handwritten.numpy_ops.conv_im2col import conv2d_im2col
+from layerdiff.handwritten.numpy_ops.conv_loops import conv2d_loops
+
+__all__ = ["Grade", "check_grade", "conv2d"]
+
+Grade = Literal["loops", "im2col", "gemm"]
+"""The seven nested loops of the definition, an explicit patch matrix, or the fast one."""
+
+_GRADES: Mapping[str, Callable[[Array, Array, Window, int], Array]] = MappingProxyType(
+    {"loops": conv2d_loops, "im2col": conv2d_im2col, "gemm": conv2d_gemm}
+)
+
+
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Size = 1,
+    padding: Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    grade: Grade = "gemm",
+) -> Array:
+    """Cross-correlates images with kernels.
+
+        y[n, o, i, j] = bias[o] + sum over c, p, q of weight[o, c, p, q] * x[n, c, i*stride + p*dilation - padding, ...]
+
+    Everything outside the image is zero. Sums are accumulated in the dtype of `x`.
+
+    Args:
+        x: (n, c_in, h, w), any floating dtype.
+        weight: (c_out, c_in/groups, kh, kw), dtype of `x`.
+        bias: (c_out,), dtype of `x`.
+        stride: the step of the windows.
+        padding: rows and columns of zeros around the image.
+        dilation: the step between two taps of a kernel.
+        groups: each of so many groups of channels is convolved with its own kernels.
+        grade: how it is computed.
+
+    Returns:
+        (n, c_out, h_out, w_out), dtype of `x`, with h_out = floor((h + 2*padding - dilation*(kh - 1) - 1)/stride) + 1.
+
+    Raises:
+        ValueError: shapes, dtypes or sizes that do not fit, or a padded image smaller than the kernel.
+
+    Source: torch.nn.functional.conv2d.
+    """
+    check_grade(grade)
+    check_image_batch("conv2d", x.shape)
+    _check_weight(weight)
+    check_shapes("conv2d", weight.shape[:1], bias=bias)
+    check_groups("conv2d", x.shape[1], weight.shape[0], groups)
+    check_channels("conv2d", x.shape, weight.shape[1] * groups)
+    check_dtypes("conv2d", x, weight=weight, bias=bias)
+    window = Window(
+        kernel_size=(weight.shape[2], weight.shape[3]),
+        stride=pair("conv2d", "stride", stride, at_least=1),
+        padding=pair("conv2d", "padding", padding, at_least=0),
+        dilation=pair("conv2d", "dilation", dilation, at_least=1),
+    )
+    y = _GRADES[grade](x, weight, window, groups)
+    if bias is not None:
+        y += bias[:, None, None]
+    return y
+
+
+def check_grade(grade: str) -> None:
+    """Refuses a grade that there is not.
+
+    Raises:
+        ValueError: `grade` is none of the three.
+    """
+    if grade not in _GRADES:
+        raise refusal(
+            f"conv2d: unknown grade, got {grade!r}, expected one of {', '.join(get_args(Grade))}",
+            help="they agree but for rounding; 'gemm' is the fast one",
+        )
+
+
+def _check_weight(weight: Array) -> None:
+    if weight.ndim != 4 or min(weight.shape) < 1:
+        raise refusal(
+            f"conv2d: unusable weight, got shape {weight.shape}, expected (c_out, c_in/groups, kh, kw)",
+            help="the output channels come first, as in torch",
+        )

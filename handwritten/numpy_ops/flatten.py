@@ -1,0 +1,27 @@
+"""Joining axes."""
+
+from __future__ import annotations
+
+from layerdiff.handwritten.geometry import flattened_shape
+from layerdiff.handwritten.numpy_ops._arrays import Array
+
+__all__ = ["flatten"]
+
+
+def flatten(x: Array, start_dim: int = 1, end_dim: int = -1) -> Array:
+    """Joins the axes from `start_dim` to `end_dim`, both included, into one.
+
+    Args:
+        x: any shape and dtype.
+        start_dim: the first axis to join; negative counts from the end.
+        end_dim: the last.
+
+    Returns:
+        (n, c, h, w) becomes (n, c*h*w); dtype of `x`.
+
+    Raises:
+        ValueError: `x` has no such axes, or they are in the wrong order.
+
+    Source: torch.flatten, but from the first axis after the batch unless told otherwise, as torch.nn.Flatten.
+    """
+    return x.reshape(flattened_shape("flatten", x.shape, start_dim, end_dim))

@@ -10,7 +10,6 @@ goes into docs/allowance.md, the figures into docs/measured/allowance.json.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import defaultdict
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pages import versions, write_figures, write_part
 from threadpoolctl import threadpool_limits
 
 from layerdiff import capture, load_image, load_weights, preprocess, state_dict, torchvision_model
@@ -31,7 +31,6 @@ from layerdiff.handwritten import numpy_resnet, torch_resnet
 from layerdiff.handwritten.numpy_ops import conv2d
 from layerdiff.reference import ARCHITECTURES, covered_prefix
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 WORST: dict[tuple[str, str], tuple[float, str]] = defaultdict(lambda: (0.0, ""))
 COUNTED: dict[str, int] = defaultdict(int)
 
@@ -181,17 +180,10 @@ def table() -> str:
 
 
 def write(text: str, seen: list[str]) -> None:
-    """Put the table between its marks in docs/allowance.md, and the figures beside it."""
-    page = DOCS / "allowance.md"
-    begin, end = "<!-- measured: begin -->", "<!-- measured: end -->"
-    before, _, rest = page.read_text().partition(begin)
-    _, _, after = rest.partition(end)
-    versions = f"torch {torch.__version__}, numpy {np.__version__}, {torch.backends.cpu.get_cpu_capability()}"
-    page.write_text(f"{before}{begin}\n{text}\n\n{len(seen)} networks and pictures; {versions}.\n{end}{after}")
-    (DOCS / "measured").mkdir(exist_ok=True)
+    """Into the docs."""
+    write_part("allowance.md", "measured", f"{text}\n\n{len(seen)} networks and pictures; {versions()}.")
     figures = {f"{kind}: {kernel}": {"ratio": r, "where": w} for (kind, kernel), (r, w) in sorted(WORST.items())}
-    content = {"versions": versions, "scenes": seen, "worst": figures}
-    (DOCS / "measured" / "allowance.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_figures("allowance", {"scenes": seen, "worst": figures})
 
 
 def main() -> None:

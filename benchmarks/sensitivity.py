@@ -12,14 +12,13 @@ docs/measured/sensitivity.json, the picture and the table into docs.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from pages import DOCS, write_figures, write_part
 
 from layerdiff import Report, Trace, capture, load_image, load_weights, preprocess, state_dict, torchvision_model
 from layerdiff.compare.check import compare_with
@@ -29,7 +28,6 @@ from layerdiff.compare.yardstick import allowance_of, walk
 from layerdiff.handwritten import torch_resnet
 from layerdiff.handwritten.numpy_ops import batch_norm, conv2d
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 Array = np.ndarray[Any, Any]
 HUNDREDTH = 1.01
 
@@ -232,14 +230,9 @@ def main() -> None:
 
 def write(text: str, planted_rows: list[dict[str, Any]], rows: list[dict[str, Any]], order: list[str]) -> None:
     """Into the docs."""
-    page, begin, end = DOCS / "allowance.md", "<!-- sensitivity: begin -->", "<!-- sensitivity: end -->"
-    before, _, rest = page.read_text().partition(begin)
-    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
-    (DOCS / "measured").mkdir(exist_ok=True)
-    content = {"torch": str(torch.__version__), "numpy": np.__version__, "planted": planted_rows, "smallest": rows}
-    (DOCS / "measured" / "sensitivity.json").write_text(
-        json.dumps(content, indent=1).replace("Infinity", "null") + "\n"
-    )
+    write_part("allowance.md", "sensitivity", text)
+    finite = [{key: None if value == float("inf") else value for key, value in row.items()} for row in rows]
+    write_figures("sensitivity", {"planted": planted_rows, "smallest": finite})
     picture(rows, order, DOCS / "sensitivity.png")
 
 

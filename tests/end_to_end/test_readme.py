@@ -1,0 +1,68 @@
+"""The README is true: its examples run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_every_console_example_runs(layerdiff, tmp_path):
+    """Every command of the README, in its order, in one empty folder: exit 0."""
+    commands = [line[2:] for block in blocks("console") for line in block.splitlines()]
+
+    assert len(commands) >= 10
+    for command in commands:
+        name, *arguments = shlex.split(command)
+        assert name == "layerdiff"
+        done = layerdiff(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_every_python_example_runs(code, tmp_path):
+    """Every Python example of the README runs, its assertions included."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_two_commands_are_those_that_ci_runs():
+    """The README's line for the tests stands in .ci/run, to the letter, and its environments are in tox.ini."""
+    commands = re.findall(r"^python3 -m pip install tox && (tox run.*)$", README, re.MULTILINE)
+
+    assert commands == ["tox run -e report", "tox run"]
+    assert "python3 -m pip install tox && tox run\n" in (ROOT / ".ci" / "run").read_text()
+    assert "[testenv:report]" in (ROOT / "tox.ini").read_text()
+
+
+def test_the_example_report_is_what_the_command_prints():
+    """The report in the README has the lines of a real one: those of `test_command`, for ResNet-50."""
+    example = next(block for block in blocks("") if block.startswith("expected"))
+
+    assert (
+        len(re.findall(r"^same: 175 of 175 layers; the worst, \S+, is at 0\.\d\d of its allowance$", example, re.M))
+        == 2
+    )
+    assert all(len(line) <= 80 for line in example.splitlines())
+
+
+def test_every_link_leads_somewhere():
+    """Every relative link of the README and the docs names a file that is there."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())]
+
+    assert len(links) >= 4
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,13 +72,10 @@ def main() -> None:
     """Run all, print, write; exit 1 where anything is not same."""
     quick = "--quick" in sys.argv[1:]
     rows = []
-    output = Path(os.environ.get("TMPDIR", "/tmp")) / f"layerdiff-architectures-{os.getpid()}.json"
-    try:
+    with tempfile.TemporaryDirectory() as folder:
         for name, options in settings(quick):
-            rows.append(measure(name, options, output))
+            rows.append(measure(name, options, Path(folder, "run.json")))
             print(json.dumps(rows[-1]), flush=True)
-    finally:
-        output.unlink(missing_ok=True)
     if not quick:
         write_part("measured.md", "architectures", table(rows))
         write_figures("architectures", {"rows": rows})

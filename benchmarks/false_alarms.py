@@ -103,8 +103,10 @@ def main() -> None:
         if verdict != "same":
             alarms.append(f"seed {seed}: {verdict}: {setting}")
             print(alarms[-1], flush=True)
-    text = f"{options.runs} clean runs: {verdicts['same']} same, {len(alarms)} false alarms; the worst ratio of any element"
-    text += f"\nof any layer, by itself or end to end, was {worst[0]:.2f} of what is allowed ({worst[1]})."
+    text = (
+        f"{options.runs} clean runs: {verdicts['same']} same, {len(alarms)} false alarms. The worst ratio of any\n"
+        f"element of any layer, by itself or end to end, was {worst[0]:.2f} of what is allowed ({worst[1]})."
+    )
     print(text)
     print(f"{time.perf_counter() - start:.0f} s")
     if options.runs >= 1000:

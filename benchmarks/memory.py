@@ -51,7 +51,8 @@ def main() -> None:
     ratio = run / (forward + parameters)
     text = (
         f"torchvision's ResNet-50 forward {forward:.0f} MB, one twin's parameters {parameters:.0f} MB;\n"
-        f"`layerdiff run`, both networks, both precisions, all probes: {run:.0f} MB, {ratio:.2f} of their sum (at most 1.5)."
+        f"`layerdiff run`, both networks, both precisions, all probes: {run:.0f} MB, "
+        f"{ratio:.2f} of their sum (at most 1.5)."
     )
     print(text)
     write_part("measured.md", "memory", text)

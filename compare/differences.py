@@ -34,9 +34,7 @@ def parameter_differences(expected: Op, actual: Op) -> tuple[str, ...]:
         elif not np.array_equal(want, have):
             count = int((want != have).sum())
             greatest = float(np.abs(np.subtract(have, want, dtype=np.float64)).max())
-            found.append(
-                f"{name}: {count:,} of {want.size:,} values are not the expected ones, by up to {greatest:.1e}"
-            )
+            found.append(f"{name}: {count:,} of {want.size:,} values are not as expected, by up to {greatest:.1e}")
     return tuple(found)
 
 

@@ -43,7 +43,7 @@ __all__ = ["command"]
     type=click.Choice(["gemm", "im2col", "loops"]),
     default="gemm",
     show_default=True,
-    help="How the NumPy network convolves.",
+    help="How the NumPy network convolves; loops takes hours at full size.",
 )
 @report_options
 def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,3 +41,17 @@ def small(layerdiff, tmp_path_factory) -> list[str]:
     done = layerdiff("weights", "export", "synthetic:1", path, "--arch", "resnet18")
     assert done.returncode == 0, done.stderr
     return ["--expected", "torchvision:resnet18", "--weights", str(path), "--size", "65x49"]
+
+
+@pytest.fixture(scope="session")
+def _dump(layerdiff, small, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("text") / "dump"
+    done = layerdiff("weights", "export", small[3], folder, "--arch", "resnet18")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def dump(_dump, tmp_path) -> Path:
+    """The same weights as a text dump, its files to be replaced or removed, not to be written into."""
+    return Path(shutil.copytree(_dump, tmp_path / "dump", copy_function=os.link))

@@ -50,7 +50,8 @@ class Scene:
     @property
     def name(self) -> str:
         """For the table."""
-        return f"{self.architecture}, {self.picture.name if self.picture else 'cat'}, {self.weights.source}"
+        source = self.weights.source if self.until is None else f"torchvision's V1 weights up to {self.until}"
+        return f"{self.architecture}, {self.picture.name if self.picture else 'cat'}, {source}"
 
 
 def scenes(quick: bool) -> Iterator[Scene]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from layerdiff.compare.capture_numpy import record_numpy
-from layerdiff.compare.trace import Array, Trace
+from layerdiff.compare.trace import Array, Trace, digest
 from layerdiff.errors import InputError
 
 __all__ = ["capture"]
@@ -38,23 +38,27 @@ def capture(
     """
     check_input(x)
     # A copy: nothing the network does in place may reach the caller's array.
-    x = np.array(x, order="C")
+    x, given = np.array(x, order="C"), digest(x)
     if hasattr(network, "named_layers"):
-        ops, values = record_numpy(network, x, until=until, keep=keep)
+        recording = record_numpy(network, x, until=until, keep=keep)
     elif hasattr(network, "named_modules"):
         # torch only where a torch network is captured: a NumPy network is judged without it.
         from layerdiff.compare.capture_torch import record_torch
 
-        ops, values = record_torch(network, x, until=until, keep=keep)
+        recording = record_torch(network, x, until=until, keep=keep)
     else:
         raise InputError(f"capture: not a network, got {type(network).__name__}, expected a torch or NumPy network")
-    if not ops:
+    if not recording.ops:
         raise InputError(f"capture: no operation ran, got {type(network).__name__}, expected at least one")
     return Trace(
         network=name or type(network).__name__,
-        ops=tuple(ops),
-        values=values,
-        final=ops[-1].layer,
+        ops=tuple(recording.ops),
+        values=recording.values,
+        final=recording.ops[-1].layer,
+        returned=recording.returned,
+        returned_by=recording.returned_by,
+        until=until if recording.stopped else None,
+        input_digest=given,
         metadata=dict(metadata or {}),
     )
 
@@ -63,12 +67,15 @@ def check_input(x: Array) -> None:
     """Refuse an input that no image network takes.
 
     Raises:
-        InputError: not (n, c, h, w), not float32 or float64, empty, or not finite.
+        InputError: not (n, c, h, w), not float32, empty, or not finite.
     """
     if not isinstance(x, np.ndarray) or x.ndim != 4:
         raise InputError(f"input: wrong shape, got {getattr(x, 'shape', type(x).__name__)}, expected (n, c, h, w)")
-    if x.dtype not in (np.float32, np.float64):
-        raise InputError(f"input: wrong dtype, got {x.dtype}, expected float32 or float64")
+    if x.dtype != np.float32:
+        raise InputError(
+            f"input: wrong dtype, got {x.dtype}, expected float32",
+            help="float64 is judged too, from the same float32 input",
+        )
     if x.size == 0:
         raise InputError(f"input: empty, got shape {x.shape}, expected at least one element")
     bad = int(x.size - np.isfinite(x).sum())

@@ -7,20 +7,18 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from layerdiff.compare.kinds import attributes_of, kind_of_class
 from layerdiff.compare.source import calling_line
-from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
+from layerdiff.compare.trace import INPUT, Array, Namer, Op, Recording, StopForward, is_within
 from layerdiff.errors import InputError
 
-__all__ = ["StopForward", "record_numpy"]
+__all__ = ["record_numpy"]
 
 
-class StopForward(Exception):  # noqa: N818 - a signal, not an error
-    """Ends a forward pass early: the part of the network that was asked for has run."""
-
-
-def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> tuple[list[Op], dict[str, Array]]:
-    """The operations of `network.forward(x)`, and their values where `keep` (else only the last one's).
+def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> Recording:
+    """The operations of `network(x)`, what it gave, and all values where `keep`.
 
     A layer is an operation when it has no children. Where an input comes from is known by the identity of
     the array, so a network that reshapes an array between two layers is refused, not guessed at.
@@ -36,27 +34,30 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> tu
     Raises:
         InputError: a layer takes an array that no layer made.
     """
-    ops: list[Op] = []
-    values: dict[str, Array] = {}
+    recording = Recording()
     namer = Namer()
     producers: dict[int, tuple[weakref.ref[Array], str]] = {id(x): (weakref.ref(x), INPUT)}
 
+    def producer(array: Any) -> str | None:
+        ref, layer = producers.get(id(array), (None, None))
+        return layer if ref is not None and ref() is array else None
+
     def source_of(array: Array, layer: str) -> str:
-        ref, producer = producers.get(id(array), (None, ""))
-        if ref is None or ref() is not array:
+        found = producer(array)
+        if found is None:
             raise InputError(
                 f"{layer}: takes an array of shape {array.shape} that no layer made, expected a layer's output",
                 help="make every operation of the network a layer, so that it can be compared",
             )
-        return producer
+        return found
 
     def hook_for(path: str) -> Any:
         def hook(layer: Any, inputs: tuple[Array, ...], output: Array) -> None:
             name = namer.name(path)
-            if until is not None and not is_within(name, until) and any(is_within(op.layer, until) for op in ops):
+            if _is_past(until, name, recording.ops):
                 raise StopForward
             kind = kind_of_class(type(layer).__name__)
-            ops.append(
+            recording.ops.append(
                 Op(
                     layer=name,
                     path=path,
@@ -66,20 +67,30 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> tu
                     parameters=dict(layer.arrays),
                     shape=output.shape,
                     dtype=output.dtype.name,
+                    in_place=any(output is array for array in inputs),
                     source=calling_line(),
                     run=_runner(layer),
                 )
             )
             producers[id(output)] = (weakref.ref(output), name)
-            if not keep:
-                values.clear()
-            values[name] = output.copy() if keep else output
+            if keep:
+                recording.values[name] = output.copy()
 
         return hook
 
-    with _hooked(network, hook_for), contextlib.suppress(StopForward):
-        network(x)
-    return ops, values
+    with _hooked(network, hook_for):
+        try:
+            output = network(x)
+        except StopForward:
+            recording.stopped = True
+        else:
+            recording.returned_by = producer(output)
+            recording.returned = np.array(output) if isinstance(output, np.ndarray) else None
+    return recording
+
+
+def _is_past(until: str | None, layer: str, ops: list[Op]) -> bool:
+    return until is not None and not is_within(layer, until) and any(is_within(op.layer, until) for op in ops)
 
 
 @contextlib.contextmanager

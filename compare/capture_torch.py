@@ -7,28 +7,26 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from layerdiff.compare.capture_numpy import StopForward
 from layerdiff.compare.kinds import attributes_of, kind_of_class, kind_of_function
 from layerdiff.compare.source import calling_line
-from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
+from layerdiff.compare.trace import INPUT, Array, Namer, Op, Recording, StopForward, is_within
 from layerdiff.errors import InputError
 
 __all__ = ["record_torch"]
 
 
-def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool) -> tuple[list[Op], dict[str, Array]]:
-    """The operations of `network(x)`, and their values where `keep` (else only the last one's).
+def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool) -> Recording:
+    """The operations of `network(x)`, what it gave, and all values where `keep`.
 
     A module without children is one operation, whatever it does inside; so is every function, method or
-    operator called outside such a module (`out + identity`, `torch.flatten`). The network runs as it is, in
-    whatever mode it is in; its hooks, buffers and mode are afterwards as they were.
+    operator called outside such a module that gives a tensor (`out + identity`, `torch.flatten`). The network runs as
+    it is, in whatever mode it is in; its hooks, buffers and mode, and torch's random state, are then as they were.
 
     Args:
         network: takes one tensor.
@@ -37,31 +35,42 @@ def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool)
         keep: keep every value.
 
     Raises:
-        InputError: an operation gives something that is not a tensor.
+        InputError: a module without children gives something that is not a tensor.
     """
     recorder = _Recorder(until=until, keep=keep)
     tensor = torch.from_numpy(x)
     recorder.owns(tensor, INPUT)
-    restored = _buffers_restored(network)
-    with contextlib.suppress(StopForward), recorder.hooks_on(network), restored, torch.no_grad(), recorder:
-        network(tensor)
-    return recorder.ops, recorder.values
+    state = (_buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad())
+    with contextlib.ExitStack() as stack:
+        for manager in (recorder.hooks_on(network), *state, recorder):
+            stack.enter_context(manager)
+        try:
+            output = network(tensor)
+        except StopForward:
+            recorder.recording.stopped = True
+    if not recorder.recording.stopped:
+        recorder.returns(output)
+    return recorder.recording
 
 
 class _Recorder(TorchFunctionMode):
     def __init__(self, *, until: str | None, keep: bool) -> None:
         super().__init__()
-        self.ops: list[Op] = []
-        self.values: dict[str, Array] = {}
+        self.recording = Recording()
         self._until, self._keep = until, keep
         self._namer = Namer()
         self._producers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._path: list[str] = []
-        self._versions: list[int] = []
         self._inside_leaf = 0
 
     def owns(self, tensor: Tensor, layer: str) -> None:
         self._producers[id(tensor)] = (weakref.ref(tensor), layer)
+
+    def returns(self, output: object) -> None:
+        """Note what the network gave."""
+        self.recording.returned_by = self._producer(output)
+        if isinstance(output, Tensor):
+            self.recording.returned = output.detach().clone().numpy()
 
     def _producer(self, value: object) -> str | None:
         if not isinstance(value, Tensor):
@@ -77,11 +86,9 @@ class _Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         leaves, spec = tree_flatten((args, kwargs))
         slots = [i for i, leaf in enumerate(leaves) if self._producer(leaf) is not None]
-        versions = [leaves[i]._version for i in slots]
         output = func(*args, **kwargs)
         if not slots or not isinstance(output, Tensor):
             return output
-        mutates = versions != [leaves[i]._version for i in slots]
         kind = kind_of_function(func.__name__)
         scope = self._path[-1] if self._path else ""
 
@@ -102,7 +109,7 @@ class _Recorder(TorchFunctionMode):
             output=output,
             attributes=_function_attributes(kind, args, kwargs),
             parameters={},
-            run=_runner(call, mutates=mutates),
+            run=_runner(call),
         )
         return output
 
@@ -119,10 +126,11 @@ class _Recorder(TorchFunctionMode):
     ) -> None:
         layer = self._namer.name(path)
         until = self._until
-        if until is not None and not is_within(layer, until) and any(is_within(op.layer, until) for op in self.ops):
+        ops = self.recording.ops
+        if until is not None and not is_within(layer, until) and any(is_within(op.layer, until) for op in ops):
             raise StopForward
         array = output.detach().numpy()
-        self.ops.append(
+        ops.append(
             Op(
                 layer=layer,
                 path=path,
@@ -132,15 +140,15 @@ class _Recorder(TorchFunctionMode):
                 parameters=parameters,
                 shape=tuple(output.shape),
                 dtype=array.dtype.name,
+                in_place=any(output is tensor for tensor in inputs),
                 source=calling_line(),
                 run=run,
             )
         )
         self.owns(output, layer)
-        if not self._keep:
-            self.values.clear()
-        # A copy, where it is kept: a later operation in place would change it under our hands.
-        self.values[layer] = array.copy() if self._keep else array
+        if self._keep:
+            # A copy: a later operation in place would change it under our hands.
+            self.recording.values[layer] = array.copy()
 
     @contextlib.contextmanager
     def hooks_on(self, network: nn.Module) -> Iterator[None]:
@@ -148,7 +156,8 @@ class _Recorder(TorchFunctionMode):
             for path, module in network.named_modules():
                 leaf = next(module.children(), None) is None
                 before = module.register_forward_pre_hook(self._entering(path, leaf))
-                after = module.register_forward_hook(self._leaving(path, leaf))
+                # Always: a network may catch what one of its modules raises, and go on.
+                after = module.register_forward_hook(self._leaving(path, leaf), always_call=True)
                 stack.callback(before.remove)
                 stack.callback(after.remove)
             yield
@@ -157,7 +166,6 @@ class _Recorder(TorchFunctionMode):
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             if leaf:
                 self._inside_leaf += 1
-                self._versions = [value._version for value in inputs if isinstance(value, Tensor)]
             else:
                 self._path.append(path)
 
@@ -167,6 +175,9 @@ class _Recorder(TorchFunctionMode):
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
             if not leaf:
                 self._path.pop()
+                return
+            if output is None:
+                self._inside_leaf -= 1
                 return
             if not isinstance(output, Tensor):
                 raise InputError(f"{path}: its forward gave a {type(output).__name__}, expected a tensor")
@@ -179,7 +190,7 @@ class _Recorder(TorchFunctionMode):
                 output=output,
                 attributes=attributes_of(kind, module),
                 parameters=_parameters(module),
-                run=_runner(_module_call(module), mutates=self._versions != [t._version for t in tensors]),
+                run=_runner(_module_call(module)),
             )
             # Last, so that what we did ourselves above is not taken for the network's.
             self._inside_leaf -= 1
@@ -195,36 +206,29 @@ def _parameters(module: nn.Module) -> dict[str, Array]:
 def _module_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
     def call(tensors: Sequence[Tensor]) -> Tensor:
         dtype = tensors[0].dtype
-        owned = [*module.parameters(), *module.buffers()]
-        own = {tensor.dtype for tensor in owned if tensor.is_floating_point()}
-        if own <= {dtype} and not module.training:
-            result: Tensor = module.forward(*tensors)
-            return result
-        # A module in training mode changes its running statistics, and one in another precision must be
-        # cast: both run on copies of their tensors, so that the network stays as it is.
-        named = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        copies = {
-            name: tensor.to(dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
-            for name, tensor in named.items()
-        }
-        again: Tensor = functional_call(module, copies, tuple(tensors))
-        return again
+        buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in module.named_buffers()}
+        parameters = {name: _like(parameter, dtype) for name, parameter in module.named_parameters()}
+        # On copies of what it could change, and in the precision of its inputs: the module stays as it is.
+        result: Tensor = functional_call(module, {**parameters, **buffers}, tuple(tensors))
+        return result
 
     return call
 
 
-def _runner(call: Callable[[Sequence[Tensor]], Tensor], *, mutates: bool) -> Callable[..., Array]:
+def _runner(call: Callable[[Sequence[Tensor]], Tensor]) -> Callable[..., Array]:
     def run(*inputs: Array) -> Array:
-        tensors = [torch.from_numpy(np.require(array, requirements="W")) for array in inputs]
-        with torch.no_grad():
-            result: Array = call([tensor.clone() for tensor in tensors] if mutates else tensors).numpy()
+        tensors = [torch.from_numpy(array) for array in inputs]
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            result: Array = call(tensors).numpy()
         return result
 
     return run
 
 
-def _like(leaf: object, dtype: torch.dtype) -> object:
-    return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.to(dtype if leaf.is_floating_point() else leaf.dtype, copy=copy)
 
 
 def _function_attributes(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, object]:
@@ -236,8 +240,7 @@ def _function_attributes(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any
 
 @contextlib.contextmanager
 def _buffers_restored(network: nn.Module) -> Iterator[None]:
-    training = any(module.training for module in network.modules())
-    saved = {name: buffer.clone() for name, buffer in network.named_buffers()} if training else {}
+    saved = {name: buffer.clone() for name, buffer in network.named_buffers()}
     try:
         yield
     finally:

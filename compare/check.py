@@ -58,8 +58,28 @@ def compare_with(
     except InputError:
         raise
     except Exception as error:
+        if _runs(actual, x):
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(
+                f"capture: {type(actual).__name__} runs, but not while it is watched, got {reason}"
+            ) from error
         return _crashed(expected, name or type(actual).__name__, error, until)
     return judge(expected, trace, x, dtypes=dtypes, seed=seed, until=until, on_layer=on_layer)
+
+
+def _runs(network: Any, x: Array) -> bool:
+    """Whether the network's forward pass goes through when nobody watches."""
+    try:
+        if hasattr(network, "named_modules"):
+            import torch
+
+            with torch.no_grad():
+                network(torch.from_numpy(x.copy()))
+        else:
+            network(x.copy())
+    except Exception:
+        return False
+    return True
 
 
 def _crashed(expected: Trace, name: str, error: Exception, until: str | None) -> Report:

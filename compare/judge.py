@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from layerdiff.compare.align import Alignment, Pair, align
+from layerdiff.compare.align import Pair, align
 from layerdiff.compare.capture import check_input
 from layerdiff.compare.differences import attribute_differences, parameter_differences
-from layerdiff.compare.metrics import measure
-from layerdiff.compare.playback import Playback, run
-from layerdiff.compare.result import Extra, LayerResult, Measure, Report
-from layerdiff.compare.trace import Array, Op, Trace, is_within, upto
+from layerdiff.compare.lane import Found, Lane
+from layerdiff.compare.output import output_problem
+from layerdiff.compare.result import Extra, LayerResult, Report
+from layerdiff.compare.trace import Array, Op, Trace, digest, is_within, upto
 from layerdiff.compare.verdict import settle
-from layerdiff.compare.yardstick import Step, allowance_of, generator, walk
 from layerdiff.errors import InputError
 
 __all__ = ["DTYPES", "Dtype", "judge"]
@@ -57,35 +56,52 @@ def judge(
         InputError: nothing to compare, `until` names no layer, or the expected network is in training mode.
     """
     check_input(x)
+    until = until or expected.until
     ops = upto(expected.ops, until)
     _refuse_training(ops)
-    if not ops or not dtypes:
-        raise InputError(f"judge: nothing to compare, got {len(ops)} layers in {len(dtypes)} precisions")
+    _refuse_other_input(x, expected, actual)
+    if not ops or not dtypes or not set(dtypes) <= set(DTYPES):
+        asked = " and ".join(dtypes) or "no precision"
+        raise InputError(f"judge: nothing to compare, got {len(ops)} layers in {asked}, expected float32 or float64")
     others = _part(actual.ops, until)
     alignment = align(ops, others)
     taken = tuple(pair.actual.layer for pair in alignment.pairs if pair.actual is not None)
     layers: list[LayerResult] = []
+    # The input's own precision is always walked: only there the replay can be held against the forward passes.
+    walked = tuple(dict.fromkeys((x.dtype.name, *dtypes)))
     with np.errstate(all="ignore"), ExitStack() as stack:
-        lanes = [_Lane(np.dtype(dtype), ops, others, taken, x, actual.values, seed) for dtype in dtypes]
-        for lane in lanes:
+        lanes = {dtype: Lane(np.dtype(dtype), ops, others, taken, x, seed) for dtype in walked}
+        for lane in lanes.values():
             stack.callback(lane.close)
         for index, pair in enumerate(alignment.pairs):
             if on_layer is not None:
                 on_layer(pair.expected.layer)
-            layers.append(_layer_result(index, pair, [lane.measure(pair) for lane in lanes], seed=seed))
-    return settle(_report(expected, actual, layers, alignment, until))
-
-
-def _report(
-    expected: Trace, actual: Trace, layers: list[LayerResult], alignment: Alignment, until: str | None
-) -> Report:
-    return Report(
+            found = {dtype: lane.measure(pair) for dtype, lane in lanes.items()}
+            layers.append(_layer_result(index, pair, [found[dtype] for dtype in dtypes]))
+        known, problem = output_problem(expected, actual, alignment, lanes[x.dtype.name], until)
+    report = Report(
         expected=expected.network,
         actual=actual.network,
         layers=tuple(layers),
         extra=tuple(Extra(op.layer, op.kind, op.source) for op in alignment.extra),
+        dtypes=tuple(dtypes),
+        output=problem,
+        output_known=known,
         until=until,
     )
+    return settle(report)
+
+
+def _refuse_other_input(x: Array, *traces: Trace) -> None:
+    for trace in traces:
+        if trace.input_digest != digest(x):
+            raise InputError(f"judge: {trace.network} was captured on another input than the one that was given")
+        saved = [op.layer for op in trace.ops if op.run is None]
+        if saved:
+            raise InputError(
+                f"judge: {trace.network} comes from a file, and its operations cannot be run again",
+                help="compare_traces compares two saved traces",
+            )
 
 
 def _part(ops: tuple[Op, ...], until: str | None) -> tuple[Op, ...]:
@@ -103,7 +119,7 @@ def _refuse_training(ops: Sequence[Op]) -> None:
         )
 
 
-def _layer_result(index: int, pair: Pair, found: Sequence[_Found], *, seed: int) -> LayerResult:
+def _layer_result(index: int, pair: Pair, found: Sequence[Found]) -> LayerResult:
     op, other = pair.expected, pair.actual
     attributes = attribute_differences(op, other) if other else ()
     parameters = parameter_differences(op, other) if other else ()
@@ -121,113 +137,3 @@ def _layer_result(index: int, pair: Pair, found: Sequence[_Found], *, seed: int)
         parameters_differ=bool(parameters),
         source=other.source if other else None,
     )
-
-
-class _Found:
-    """What one lane found of one layer."""
-
-    def __init__(self) -> None:
-        self.measures: list[Measure] = []
-        self.problems: list[str] = []
-
-
-class _Lane:
-    """Both networks in one precision."""
-
-    def __init__(
-        self,
-        dtype: np.dtype[Any],
-        ops: Sequence[Op],
-        others: Sequence[Op],
-        taken: Sequence[str],
-        x: Array,
-        recorded: Mapping[str, Array],
-        seed: int,
-    ) -> None:
-        # What the forward pass itself gave, where it computed in this lane's precision.
-        self._recorded = recorded if x.dtype == dtype else {}
-        x = x.astype(dtype)
-        self._dtype, self._seed = dtype, seed
-        self._steps = walk(ops, x, seed=seed)
-        self._actual: Playback | None = Playback(others, x, watched=taken)
-
-    def close(self) -> None:
-        self._steps.close()  # type: ignore[attr-defined]
-
-    def measure(self, pair: Pair) -> _Found:
-        found = _Found()
-        step = next(self._steps)
-        if pair.actual is not None and step.allowance is not None:
-            self._end_to_end(pair.actual, step, found)
-            self._alone(pair.actual, step, found)
-        return found
-
-    def _end_to_end(self, other: Op, step: Step, found: _Found) -> None:
-        if self._actual is None:
-            return
-        try:
-            output = self._actual.take(other.layer)
-        except Exception:
-            self._actual = None
-            return
-        if _mismatch(output, step.output) is None:
-            found.measures.append(measure("propagated", step.output, output, step.floor))
-        recorded = self._recorded.get(other.layer)
-        if recorded is not None and not _reproduces(output, recorded, step.floor):
-            found.problems.append("replay: running its operations again does not give what its forward pass gave")
-
-    def _alone(self, other: Op, step: Step, found: _Found) -> None:
-        if len(other.inputs) != len(step.inputs):
-            return
-        try:
-            output = run(other, step.inputs)
-        except Exception as error:
-            found.problems.append(f"crash: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-            return
-        problem = _mismatch(output, step.output)
-        if problem is not None:
-            found.problems.append(problem)
-            return
-        found.measures.append(measure("activations", step.output, output, step.allowance))  # type: ignore[arg-type]
-        self._dense(other, step, found)
-
-    def _dense(self, other: Op, step: Step, found: _Found) -> None:
-        inputs = tuple(
-            dense_probe(array.shape, self._dtype, seed=self._seed, layer=f"{step.op.layer}#{i}")
-            for i, array in enumerate(step.inputs)
-        )
-        expected = run(step.op, inputs)
-        allowance = allowance_of(step.op, inputs, expected)
-        try:
-            output = run(other, inputs)
-        except Exception as error:
-            found.problems.append(f"crash on the dense probe: {type(error).__name__}: {error}")
-            return
-        if _mismatch(output, expected) is None and allowance is not None:
-            found.measures.append(measure("dense", expected, output, allowance))
-
-
-def dense_probe(shape: tuple[int, ...], dtype: np.dtype[Any], *, seed: int, layer: str) -> Array:
-    """An input of both signs, no zeros and magnitudes from 0.5 to 1.5, the same in every precision."""
-    draws = generator(seed, layer, "dense").random(shape, dtype=np.float32)
-    draws -= np.float32(0.5)
-    draws += np.copysign(np.float32(0.5), draws)
-    draws *= np.float32(1.5)
-    return draws.astype(dtype, copy=False)
-
-
-def _reproduces(again: Array, recorded: Array, floor: float) -> bool:
-    if again.shape != recorded.shape:
-        return False
-    # Two runs of one kernel need not agree to the bit (alignment, threads), but they agree to rounding.
-    return bool(
-        np.all((np.abs(again - recorded) <= floor) | (again == recorded) | (np.isnan(again) & np.isnan(recorded)))
-    )
-
-
-def _mismatch(actual: Array, expected: Array) -> str | None:
-    if actual.shape != expected.shape:
-        return f"shape: got {actual.shape}, expected {expected.shape}"
-    if actual.dtype != expected.dtype:
-        return f"dtype: got {actual.dtype} for inputs of {expected.dtype}, expected {expected.dtype}"
-    return None

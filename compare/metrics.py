@@ -17,7 +17,8 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
         probe: what the arrays are, for the record.
         expected: any shape, not empty.
         actual: the same shape and dtype.
-        allowance: the largest error that rounding explains; broadcasts to that shape.
+        allowance: the largest error that rounding explains; broadcasts to that shape. One that is NaN or negative
+            allows nothing.
 
     Raises:
         ValueError: nothing to compare, or shapes or dtypes that differ: the caller must have looked before.
@@ -26,20 +27,19 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
         raise ValueError(
             f"measure: got {actual.dtype}{actual.shape}, expected {expected.dtype}{expected.shape}, not empty"
         )
-    error = np.subtract(actual, expected, dtype=np.float64)
-    np.abs(error, out=error)
-    usable = np.isfinite(error)
-    # Never by subtraction alone: the difference of two infinities, or of two NaNs, must not pass for anything.
-    whole = bool(usable.all())
-    bad = (0, 0) if whole else tuple(int(array.size - np.isfinite(array).sum()) for array in (expected, actual))
-    if not whole:
-        error[~usable] = 0.0
+    finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
+    both, one = finite_expected & finite_actual, finite_expected != finite_actual
+    with np.errstate(all="ignore"):
+        error = np.abs(np.subtract(actual, expected, dtype=np.float64))
+    # A difference that overflows is as large as a number can be; one of numbers that are not finite is none.
+    error[both & ~np.isfinite(error)] = np.finfo(np.float64).max
+    error[~both] = 0.0
     allowed = np.broadcast_to(np.asarray(allowance, dtype=np.float64), error.shape)
-    over = error > allowed
-    count = int(over.sum())
-    forbidden = over & (allowed == 0)
+    # Not `error > allowed`: an allowance that is NaN allows nothing.
+    over = (both & ~(error <= allowed)) | one
+    forbidden = over & (one | ~(allowed > 0))
     if forbidden.any():
-        ratio, flat = None, int(np.argmax(np.where(forbidden, error, 0.0)))
+        ratio, flat = None, int(np.argmax(np.where(forbidden, error + one, -1.0)))
     else:
         ratios = np.divide(error, allowed, out=np.zeros_like(error), where=allowed > 0)
         flat = int(np.argmax(ratios))
@@ -48,15 +48,15 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
         probe=probe,
         dtype=expected.dtype.name,
         size=expected.size,
-        over=count,
+        over=int(over.sum()),
         max_abs=float(error.max()),
         ratio=ratio,
         index=tuple(int(i) for i in np.unravel_index(flat, error.shape)),
         expected=_finite(expected.flat[flat]),
         actual=_finite(actual.flat[flat]),
-        allowed=float(allowed.flat[flat]),
-        nonfinite_expected=bad[0],
-        nonfinite_actual=bad[1],
+        allowed=float(np.nan_to_num(allowed.flat[flat])),
+        nonfinite_expected=int(expected.size - finite_expected.sum()),
+        nonfinite_actual=int(actual.size - finite_actual.sum()),
     )
 
 

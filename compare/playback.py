@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from layerdiff.compare.trace import INPUT, Array, Op
 
-__all__ = ["Playback"]
+__all__ = ["Playback", "run", "run_and_watch"]
 
 
 class Playback:
@@ -55,11 +57,26 @@ class Playback:
 
 
 def run(op: Op, inputs: Sequence[Array]) -> Array:
-    """The output of `op` for `inputs`.
+    """The output of `op` for `inputs`, whatever it does to what it is given.
+
+    It gets copies, since it may change its inputs, and what it gives is copied, since it may use that array again.
+
+    Raises:
+        ValueError: the operation was read from a file and cannot be run.
+    """
+    output, _ = run_and_watch(op, inputs)
+    return output
+
+
+def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
+    """The output of `op`, and whether it changed one of its inputs on the way.
 
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
     if op.run is None:
         raise ValueError(f"{op.layer}: cannot be run again, it comes from a saved trace")
-    return op.run(*inputs)
+    given = [array.copy(order="K") for array in inputs]
+    output = np.array(op.run(*given), order="K")
+    changed = any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(given, inputs, strict=True))
+    return output, changed

@@ -24,14 +24,14 @@ class Measure:
             network's input for it) or `dense` (both layers on a seeded input of both signs without zeros).
         dtype: what both computed in.
         size: how many elements were compared; never 0.
-        over: how many of them lie further apart than allowed.
+        over: how many of them lie further apart than allowed, or are finite on one side only.
         max_abs: the greatest |actual - expected|.
-        ratio: the greatest quotient of error and allowance; None where the allowance is zero and the error is not.
+        ratio: the greatest quotient of error and allowance; None where nothing is allowed and something differs.
         index: of the element that is furthest beyond its allowance, or nearest to it.
         expected: its value there.
         actual: its value there.
         allowed: its allowance there.
-        nonfinite_expected: how many elements are NaN or infinite; these are in no other figure.
+        nonfinite_expected: how many elements are NaN or infinite; these have no error.
         nonfinite_actual: the same for the candidate.
     """
 
@@ -104,6 +104,10 @@ class Report:
         actual: what the candidate is, in words.
         layers: one result for every layer of the expected network that was to be judged.
         extra: operations of the candidate without a partner.
+        dtypes: the precisions that were asked for; a layer is same only if it was compared in each of them.
+        output: what is wrong with what the candidate itself returned, beside what its layers gave; empty for nothing.
+        output_known: whether what it returned was compared; False where no recorded operation made it.
+        tolerance: the bound in words, where it is not the allowances.
         crash: where and how the candidate's forward pass ended, if it raised.
         until: the part of the network that was judged; None for all of it.
         replayed: whether each layer was also judged by itself; False where only recorded values were compared.
@@ -115,6 +119,10 @@ class Report:
     actual: str
     layers: tuple[LayerResult, ...]
     extra: tuple[Extra, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    output: str = ""
+    output_known: bool = True
+    tolerance: str | None = None
     crash: str | None = None
     until: str | None = None
     replayed: bool = True

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from layerdiff.compare.result import SCHEMA, Run
-from layerdiff.compare.trace import Op, Trace
+from layerdiff.compare.result import SCHEMA, Report, Run
+from layerdiff.compare.trace import INPUT, Array, Op, Trace
 from layerdiff.errors import InputError
 
 __all__ = ["read_run", "read_trace", "run_to_json", "write_file", "write_trace"]
@@ -37,8 +38,10 @@ class _Header(msgspec.Struct):
     format: str
     network: str
     final: str
+    until: str | None
+    input_digest: str
     ops: list[_OpRecord]
-    floors: dict[str, float]
+    floors: dict[str, float | None]
     metadata: dict[str, str]
 
 
@@ -46,9 +49,9 @@ def write_trace(trace: Trace, path: Path) -> None:
     """Write a trace with all its values.
 
     The file is a safetensors file with one tensor for each layer id, and one entry of metadata, `layerdiff`: JSON with
-    `format`, `network`, `final` (the id of the output), `ops` (layer, path, kind, inputs, attributes, shape, dtype
-    and source of each, in order), `floors` (the end-to-end floor by layer id) and `metadata` (text that describes the
-    run).
+    `format`, `network`, `final` (the id of the last operation), `until` (the part after which it was stopped, or
+    null), `input_digest`, `ops` (layer, path, kind, inputs, attributes, shape, dtype and source of each, in order),
+    `floors` (the end-to-end floor by layer id) and `metadata` (text that describes the run).
 
     Raises:
         InputError: a value is lacking, or the file cannot be written.
@@ -57,7 +60,10 @@ def write_trace(trace: Trace, path: Path) -> None:
     if lacking:
         raise InputError(f"{path}: cannot write a trace that lacks values, got none for {', '.join(lacking[:5])}")
     records = [_OpRecord(**{name: getattr(op, name) for name in _OpRecord.__struct_fields__}) for op in trace.ops]
-    header = _Header(_FORMAT, trace.network, trace.final, records, dict(trace.floors), dict(trace.metadata))
+    floors = {layer: floor if math.isfinite(floor) else None for layer, floor in trace.floors.items()}
+    header = _Header(
+        _FORMAT, trace.network, trace.final, trace.until, trace.input_digest, records, floors, dict(trace.metadata)
+    )
     tensors = {layer: np.ascontiguousarray(value) for layer, value in trace.values.items()}
     # One entry: safetensors writes several in an order that changes from run to run.
     write_file(path, save(tensors, metadata={"layerdiff": msgspec.json.encode(header).decode()}))
@@ -84,15 +90,41 @@ def read_trace(path: Path) -> Trace:
         header = msgspec.json.decode(text, type=_Header)
     except msgspec.MsgspecError as error:
         raise InputError(f"{path}: its metadata cannot be read, got {error}") from None
-    wrong = [op.layer for op in header.ops if op.layer not in values or values[op.layer].shape != op.shape]
-    if wrong or not header.ops:
-        names = ", ".join(wrong[:5]) or "at least one"
-        raise InputError(f"{path}: its tensors are not those it lists, expected {names}")
+    _check_header(path, header, values)
     ops = tuple(
         Op(parameters={}, run=None, **{name: getattr(record, name) for name in _OpRecord.__struct_fields__})
         for record in header.ops
     )
-    return Trace(header.network, ops, values, header.final, header.floors, header.metadata)
+    return Trace(
+        network=header.network,
+        ops=ops,
+        values=values,
+        final=header.final,
+        until=header.until,
+        input_digest=header.input_digest,
+        floors={layer: floor for layer, floor in header.floors.items() if floor is not None},
+        metadata=header.metadata,
+    )
+
+
+def _check_header(path: Path, header: _Header, values: Mapping[str, Array]) -> None:
+    """Refuse a trace that is at odds with itself.
+
+    Raises:
+        InputError: it is.
+    """
+    known, wrong = {INPUT}, []
+    for op in header.ops:
+        value = values.get(op.layer)
+        if value is None or value.shape != op.shape or value.size == 0 or not set(op.inputs) <= known:
+            wrong.append(op.layer)
+        known.add(op.layer)
+    if wrong or not header.ops:
+        names = ", ".join(wrong[:5]) or "at least one"
+        raise InputError(f"{path}: its tensors are not those it lists, expected {names}")
+    below = [layer for layer, floor in header.floors.items() if floor is not None and floor < 0]
+    if below:
+        raise InputError(f"{path}: a floor is below zero, got {header.floors[below[0]]} for {below[0]}")
 
 
 def run_to_json(run: Run) -> bytes:
@@ -112,26 +144,51 @@ def read_run(path: Path) -> Run:
         schema = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("schema")
         if schema != SCHEMA:
             raise InputError(f"{path}: wrong schema, got {schema!r}, expected {SCHEMA}")
-        return replace(msgspec.json.decode(path.read_bytes(), type=Run))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        run = msgspec.json.decode(path.read_bytes(), type=Run)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not a run, got {error}") from None
+    for report in run.reports:
+        _check_report(path, report)
+    return run
+
+
+def _check_report(path: Path, report: Report) -> None:
+    """Refuse a report whose figures contradict each other.
+
+    Raises:
+        InputError: they do; names the first layer.
+    """
+    names = [layer.layer for layer in report.layers]
+    for index, layer in enumerate(report.layers):
+        whole = all(
+            m.size > 0
+            and 0 <= m.over <= m.size
+            and (m.ratio is None or (m.ratio >= 0 and (m.ratio > 1) == (m.over > 0)))
+            for m in layer.measures
+        )
+        if layer.index != index or names.count(layer.layer) > 1 or not whole:
+            raise InputError(f"{path}: its figures contradict each other, first at {layer.layer}")
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; a link is followed, and a file that is replaced keeps its mode.
 
     Raises:
         InputError: it cannot be written; nothing half-written is left.
     """
+    target = path.resolve()
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
+        if target.exists() and not (target.is_file() and os.access(target, os.W_OK)):
+            raise InputError(f"{path}: cannot be written, expected a file that may be written")
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise InputError(f"{path}: cannot be written, got {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(target)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):

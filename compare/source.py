@@ -8,7 +8,7 @@ from pathlib import Path
 __all__ = ["calling_line"]
 
 _OWN = str(Path(__file__).parent)
-_MACHINERY = (f"{'/'}torch{'/'}", "numpy_layers.py", "contextlib.py")
+_MACHINERY = ("/torch/", "/numpy_layer.py", "/numpy_layers.py", "/contextlib.py")
 
 
 def calling_line() -> str | None:

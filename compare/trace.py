@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from layerdiff.errors import InputError
 
-__all__ = ["INPUT", "Array", "Namer", "Op", "Trace", "upto"]
+__all__ = ["INPUT", "Array", "Namer", "Op", "Recording", "StopForward", "Trace", "digest", "is_within", "upto"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -32,9 +34,11 @@ class Op:
         parameters: weight, bias, running_mean, running_var, where it has them.
         shape: of its output.
         dtype: of its output, by NumPy's name.
+        in_place: whether its output is one of its inputs, changed.
         source: `file:line` of the call in the network's code, where it is known.
-        run: takes the inputs' arrays, returns the output; computes in the inputs' dtype, whichever
-            float that is, and changes neither the inputs nor the network. None in a trace read from a file.
+        run: takes the inputs' arrays, returns the output; computes in the inputs' dtype, whichever float that is. It
+            may change its inputs and give the same output array twice: `playback.run` guards against both. None in a
+            trace read from a file.
     """
 
     layer: str
@@ -45,6 +49,7 @@ class Op:
     parameters: Mapping[str, Array] = field(repr=False)
     shape: tuple[int, ...]
     dtype: str
+    in_place: bool = False
     source: str | None = field(default=None, repr=False)
     run: Callable[..., Array] | None = field(default=None, repr=False)
 
@@ -56,8 +61,12 @@ class Trace:
     Attributes:
         network: what ran, in words.
         ops: in the order they ran.
-        values: outputs by layer id; all of them, or only the last one's (`final`), or none.
-        final: layer id of the network's output.
+        values: outputs by layer id, where they were kept.
+        final: layer id of the last operation.
+        returned: what the network itself gave; None where it was stopped before (`until`) or gave no single array.
+        returned_by: layer id of the operation that made it; None where none of those recorded did.
+        until: the part of the network after which it was stopped; None where it ran to its end.
+        input_digest: SHA-256 of the input's shape, dtype and bytes.
         floors: for each layer the largest end-to-end error that rounding can explain, by layer id, where
             it was measured (see `compare.playback`).
         metadata: weights, image, versions and seeds, as text.
@@ -67,12 +76,46 @@ class Trace:
     ops: tuple[Op, ...]
     values: Mapping[str, Array] = field(repr=False)
     final: str
+    returned: Array | None = field(default=None, repr=False)
+    returned_by: str | None = None
+    until: str | None = None
+    input_digest: str = ""
     floors: Mapping[str, float] = field(default_factory=dict, repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def by_layer(self) -> dict[str, Op]:
         """The operations by their layer id."""
         return {op.layer: op for op in self.ops}
+
+
+@dataclass
+class Recording:
+    """What a forward pass left behind; becomes a `Trace`.
+
+    Attributes:
+        ops: in the order they ran.
+        values: outputs by layer id, where they were to be kept.
+        returned: what the network gave, if it is one array and the pass was not stopped.
+        returned_by: layer id of the operation that made it.
+        stopped: whether the pass was stopped because the part that was asked for had run.
+    """
+
+    ops: list[Op] = field(default_factory=list)
+    values: dict[str, Array] = field(default_factory=dict)
+    returned: Array | None = None
+    returned_by: str | None = None
+    stopped: bool = False
+
+
+class StopForward(Exception):  # noqa: N818 - a signal, not an error
+    """Ends a forward pass early: the part of the network that was asked for has run."""
+
+
+def digest(x: Array) -> str:
+    """SHA-256 of an array's shape, dtype and bytes."""
+    found = hashlib.sha256(f"{x.shape} {x.dtype}".encode())
+    found.update(np.ascontiguousarray(x).tobytes())
+    return found.hexdigest()
 
 
 class Namer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -46,11 +47,17 @@ def compare_traces(
 
     Raises:
         InputError: the traces are not of the same input, the expected one has no floors and no tolerance is given,
-            or only one of `rtol` and `atol` is.
+            only one of `rtol` and `atol` is, or one of them is not a finite number from 0.
     """
     if (rtol is None) != (atol is None):
         raise InputError("compare: rtol and atol go together, got only one of them")
-    _refuse_other_input(expected, actual)
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise InputError(f"compare: {name} is of no use, got {value}, expected a finite number from 0")
+    if expected.input_digest and actual.input_digest and expected.input_digest != actual.input_digest:
+        ours, theirs = expected.input_digest[:12], actual.input_digest[:12]
+        raise InputError(f"compare: the traces are of different inputs, got {theirs}, expected {ours}")
+    until = until or expected.until
     ops = upto(expected.ops, until)
     lacking = [op.layer for op in ops if op.layer not in expected.floors]
     if rtol is None and lacking:
@@ -66,6 +73,7 @@ def compare_traces(
         layers=tuple(layers),
         extra=tuple(Extra(op.layer, op.kind, op.source) for op in alignment.extra),
         until=until,
+        tolerance=None if rtol is None else f"rtol {rtol:g}, atol {atol:g}",
         replayed=False,
     )
     return settle(report)
@@ -73,12 +81,6 @@ def compare_traces(
 
 def _end(trace: Trace, until: str) -> int:
     return len(upto(trace.ops, until))
-
-
-def _refuse_other_input(expected: Trace, actual: Trace) -> None:
-    ours, theirs = (trace.metadata.get("input_sha256") for trace in (expected, actual))
-    if ours and theirs and ours != theirs:
-        raise InputError(f"compare: the traces are of different inputs, got {theirs[:12]}, expected {ours[:12]}")
 
 
 def _layer(

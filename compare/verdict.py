@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
 from layerdiff.compare.result import LayerResult, Measure, Report, Status, Verdict
+from layerdiff.errors import InputError
 
 __all__ = ["settle"]
 
@@ -20,7 +22,12 @@ def settle(report: Report, *, scale: float = 1.0) -> Report:
     Args:
         report: as measured.
         scale: multiplies every allowance; 1 leaves them as derived.
+
+    Raises:
+        InputError: `scale` is not a finite number above 0.
     """
+    if not (math.isfinite(scale) and scale > 0):
+        raise InputError(f"scale: of no use, got {scale}, expected a finite number above 0")
     tainted: set[str] = set()
     layers = []
     for layer in report.layers:
@@ -33,9 +40,9 @@ def settle(report: Report, *, scale: float = 1.0) -> Report:
 
 def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
     statuses = {layer.status for layer in layers}
-    if report.crash is not None or report.extra or statuses & {"fault", "missing"}:
+    if report.crash is not None or report.extra or report.output or statuses & {"fault", "missing"}:
         return "different"
-    return "same" if statuses == {"same"} else "unknown"
+    return "same" if statuses == {"same"} and report.output_known else "unknown"
 
 
 def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) -> tuple[Status, str]:
@@ -45,20 +52,30 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
         return "fault", layer.problems[0]
     if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
         return "unjudged", "the expected network gives values that are not finite"
+    if not layer.measures:
+        return "unjudged", f"no allowance is known for {layer.kind}"
     alone = [measure for measure in layer.measures if measure.probe == "activations"]
     if not report.replayed:
         return ("inherited", "only what it is given differs, or also itself") if inherits else _end_to_end(layer, scale)
-    if not alone:
-        return "unjudged", f"no allowance is known for {layer.kind}"
     beyond = [measure for measure in alone if _exceeds(measure, scale)]
     if beyond:
         return "fault", _describe(beyond, alone)
     hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
     if hidden and layer.parameters_differ:
         return "fault", "a wrong parameter that this image does not show: " + _describe(hidden, hidden)
+    lacking = [dtype for dtype in report.dtypes if _uncompared(layer, dtype, "activations", "dense")]
+    if lacking:
+        return "unjudged", f"it was not compared by itself in {' and '.join(lacking)}"
     if inherits:
         return "inherited", "only what it is given differs"
+    lacking = [dtype for dtype in report.dtypes if _uncompared(layer, dtype, "propagated")]
+    if lacking:
+        return "unjudged", f"it was not compared end to end in {' and '.join(lacking)}"
     return _end_to_end(layer, scale)
+
+
+def _uncompared(layer: LayerResult, dtype: str, *probes: str) -> bool:
+    return not set(probes) <= {measure.probe for measure in layer.measures if measure.dtype == dtype}
 
 
 def _end_to_end(layer: LayerResult, scale: float) -> tuple[Status, str]:
@@ -67,8 +84,6 @@ def _end_to_end(layer: LayerResult, scale: float) -> tuple[Status, str]:
     if beyond:
         where = "agrees by itself, differs end to end: " if len(layer.measures) > len(end_to_end) else ""
         return "fault", where + _describe(beyond, end_to_end)
-    if not end_to_end:
-        return "unjudged", "it was not compared end to end"
     return "same", ""
 
 
@@ -104,5 +119,5 @@ def _notes(layer: LayerResult, status: Status, scale: float) -> tuple[str, ...]:
     hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
     if hidden:
         notes.append("differs on inputs this network never gives it: " + _describe(hidden, hidden))
-    notes.extend(f"{difference} (makes no difference here)" for difference in layer.differences)
+    notes.extend(f"{difference} (too little to show in what was compared)" for difference in layer.differences)
     return tuple(notes)

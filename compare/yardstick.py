@@ -2,8 +2,8 @@
 
 The allowance is for one layer on given inputs. End to end, the roundings of all layers before it add up, grow and
 shrink on their way, and no formula says how far. So it is simulated: beside the network runs a second copy of it in
-which every layer's output is moved by a random amount up to the full allowance: the worst twin that would pass, layer
-by layer. How far that copy drifts from the network is the floor: a candidate that drifts further, though each layer by
+which every layer's output is moved by a random amount up to its full allowance, many times what a kernel's own rounding
+moves it. How far that copy drifts from the network is the floor: a candidate that drifts further, though each layer by
 itself agrees, differs in something other than rounding.
 """
 

@@ -69,6 +69,8 @@ def _body(report: Report, style: _Style) -> Iterator[str]:
         yield f"and {len(faults) - _DETAILED} more layers; --all lists them, --format json has their figures"
         yield ""
     yield from (f"{extra.layer}: the candidate's own, the expected network has none" for extra in report.extra)
+    if report.output and any(layer.status in {"fault", "missing"} for layer in report.layers):
+        yield f"and {report.output}"
     yield from _notes(report)
 
 
@@ -142,6 +144,10 @@ def _ratio(measure: Measure | None) -> str:
         return "nan"
     if measure.ratio is None:
         return "over"
+    if measure.ratio == 0:
+        return "0"
+    if measure.ratio < 0.01:
+        return "<0.01"
     return f"{measure.ratio:.2f}" if measure.ratio < 100 else f"{measure.ratio:.0e}"
 
 
@@ -155,7 +161,10 @@ def _elided(layers: Sequence[LayerResult]) -> Iterator[str]:
         nearest = f", at most {max(ratios):.2f} of their allowance" if ratios else ""
         yield f"    ⋮ {count} layer{'s' * (count != 1)} same{nearest}"
     elif kinds <= {"inherited"}:
-        yield f"    ⋮ {count} layer{'s' * (count != 1)} inherit: by themselves they agree"
+        alone = (
+            ": by themselves they agree" if any(m.probe == "activations" for x in layers for m in x.measures) else ""
+        )
+        yield f"    ⋮ {count} layer{'s' * (count != 1)} inherit{alone}"
     else:
         yield f"    ⋮ {count} layers"
 

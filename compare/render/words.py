@@ -51,12 +51,18 @@ def answer(report: Report) -> str:
     total = len(report.layers)
     counts = Counter(layer.status for layer in report.layers)
     part = f" up to {report.until}" if report.until else ""
+    if report.scale != 1:
+        part += f", allowances times {report.scale:g}"
+    if report.tolerance:
+        part += f", within {report.tolerance}"
     if report.verdict == "same":
         nearest = worst(report)
         tail = f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
         return f"same: {total} of {total} layers{part}{tail}"
     if report.crash is not None:
         return f"different: {report.crash}"
+    if report.output and not counts["fault"] + counts["missing"] and not report.extra:
+        return f"different{part}: {report.output}; by themselves {counts['same']} of {total} layers are same"
     at_fault = counts["fault"] + counts["missing"]
     pieces = [f"{at_fault} layer{'s' * (at_fault != 1)} at fault"]
     if report.extra:
@@ -65,5 +71,7 @@ def answer(report: Report) -> str:
     pieces.append(f"{counts['same']} same")
     if counts["unjudged"]:
         pieces.append(f"{counts['unjudged']} could not be judged")
+    if not report.output_known:
+        pieces.append("what it returns could not be compared")
     head = "different" if report.verdict == "different" else "could not tell"
     return f"{head}{part}: " + ", ".join(pieces)

@@ -10,7 +10,7 @@ import click
 
 from layerdiff.command.networks import capture_expected, describe_input, handwritten_network, load_subject
 from layerdiff.command.options import image_options, network_options, use_threads
-from layerdiff.command.output import check_writable
+from layerdiff.command.output import check_writable, say
 from layerdiff.errors import InputError
 
 __all__ = ["command"]
@@ -61,6 +61,6 @@ def command(
     trace = replace(trace, ops=ops, metadata={**describe_environment(), **subject_facts(subject), "seed": str(seed)})
     write_trace(with_floors(trace, subject.x, seed=seed), output)
     for note in subject.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"{output}: {len(trace.ops)} layers of {trace.network}")
+        say(f"note: {note}")
+    say(f"{output}: {len(trace.ops)} layers of {trace.network}")
     return 0

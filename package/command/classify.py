@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from layerdiff.command.networks import Subject, handwritten_network, load_subject
 from layerdiff.command.options import network_options, use_threads
+from layerdiff.command.output import say
 from layerdiff.errors import InputError
 
 __all__ = ["command"]
@@ -35,15 +36,15 @@ def command(image: Path | None, expected: str, kind: str, weights: str, threads:
     if subject.weights.missing:
         raise InputError(f"weights: {len(subject.weights.missing)} tensors are lacking in {subject.weights.source}")
     for note in subject.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     if subject.weights.source.startswith("synthetic"):
-        click.echo("note: synthetic weights know nothing of pictures; the names below mean nothing")
+        say("note: synthetic weights know nothing of pictures; the names below mean nothing")
     logits = _logits(kind, subject).astype(np.float64)[0]
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     names = categories(subject.architecture)
     for i in np.argsort(-shares, kind="stable")[:5]:
-        click.echo(f"{100 * shares[i]:6.2f}%  {names[i]}")
+        say(f"{100 * shares[i]:6.2f}%  {names[i]}")
     return 0
 
 

@@ -41,17 +41,17 @@ def command(
     Two traces are compared end to end, since nothing can be run again: the first layer that differs is named.
     """
     check_writable(output)
-    if len(files) == 1 and files[0].suffix == ".json":
+    if len(files) == 1 and files[0].suffix.lower() == ".json":
         if rtol is not None or atol is not None or until is not None:
             raise InputError("compare: a saved run is judged again with --scale, got --rtol, --atol or --until")
         saved = read_run(files[0])
         run = replace(saved, reports=tuple(settle(report, scale=scale or 1.0) for report in saved.reports))
-    elif len(files) == 2:
+    elif len(files) == 2 and not any(path.suffix.lower() == ".json" for path in files):
         if scale is not None:
             raise InputError("compare: --scale is for a saved run, got two traces")
         expected, actual = (read_trace(path) for path in files)
         report = compare_traces(expected, actual, rtol=rtol, atol=atol, until=until)
         run = Run(environment=dict(expected.metadata), reports=(report,))
     else:
-        raise InputError(f"compare: got {len(files)} files, expected two traces or one saved run (.json)")
+        raise InputError(f"compare: got {', '.join(map(str, files))}, expected two traces or one saved run (.json)")
     return deliver(run, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)

@@ -11,6 +11,7 @@ import sys
 
 import click
 
+from layerdiff.command.output import ReaderGoneError
 from layerdiff.errors import InputError
 
 __all__ = ["main"]
@@ -53,9 +54,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command and exit with its code; no traceback reaches its user."""
+    if sys.stdout is None:
+        _fail("stdout: it is closed, expected it to be open", 2)
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Abort:
         _fail("interrupted", 130)
     except click.ClickException as error:
@@ -63,8 +65,8 @@ def main() -> None:
         sys.exit(2)
     except InputError as error:
         _fail("\n".join((str(error), *getattr(error, "__notes__", ()))), 2)
-    except BrokenPipeError:
-        # The reader of our output has gone; what Python still holds of it must not be flushed at exit.
+    except ReaderGoneError:
+        # What Python still holds for the reader must not be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(2)
     except MemoryError:

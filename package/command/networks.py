@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from layerdiff.handwritten.numpy_ops import Grade
     from layerdiff.reference import Picture, Weights
 
-__all__ = ["SMALLEST", "Subject", "capture_expected", "handwritten_network", "load_subject"]
+__all__ = ["LARGEST", "SMALLEST", "Subject", "capture_expected", "handwritten_network", "load_subject"]
 
 SMALLEST = 33
 """Pixels a side: below it the last stage's map is one pixel, and eight of nine weights of its kernels meet padding."""
+
+LARGEST = 4096
+"""Pixels a side: beyond it one activation takes gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ def load_subject(
             f"size: too small for {architecture}, got {size[0]}x{size[1]}, expected at least {SMALLEST}x{SMALLEST}",
             notes=["below that the last stage's map is one pixel, and most weights of its kernels meet only padding"],
         )
+    if size is not None and max(size) > LARGEST:
+        raise InputError(f"size: too large, got {size[0]}x{size[1]}, expected at most {LARGEST} pixels a side")
     pictures = tuple(load_image(path) for path in (images or (None,)))
     loaded = load_weights(weights, architecture)
     x = preprocess(pictures, architecture=architecture, version=_version(loaded), size=size, batch=batch)

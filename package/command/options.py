@@ -31,7 +31,7 @@ def network_options(function: _F) -> _F:
     """--expected, --weights, --threads and --seed."""
     for option in (
         click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the dense probe and the drift floor."),
-        click.option("--threads", type=click.IntRange(min=1), help="For torch and NumPy; by default as they choose."),
+        click.option("--threads", type=click.IntRange(1, 1024), help="For torch and NumPy; by default as they choose."),
         click.option(
             "--weights",
             default="auto",
@@ -54,7 +54,9 @@ def image_options(function: _F) -> _F:
     """--image, --size and --batch."""
     for option in (
         click.option("--batch", type=click.IntRange(min=1), help="Images at once; repeats are shifted sideways."),
-        click.option("--size", type=SIZE, help="Height and width to crop to, such as 225x193; default 224x224."),
+        click.option(
+            "--size", type=SIZE, metavar="HxW", help="Height and width to crop to, such as 225x193; default 224x224."
+        ),
         click.option(
             "--image",
             "images",

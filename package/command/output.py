@@ -14,18 +14,37 @@ from layerdiff.compare.result import Run, exit_code
 from layerdiff.compare.saved import run_to_json, write_file
 from layerdiff.errors import InputError
 
-__all__ = ["check_writable", "deliver", "progress"]
+__all__ = ["ReaderGoneError", "check_writable", "deliver", "progress", "say"]
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our output has stopped reading; nothing more can be said there."""
+
+
+def say(text: str, *, newline: bool = True) -> None:
+    """Print on stdout, at once.
+
+    Raises:
+        ReaderGoneError: its reader has gone.
+        InputError: it cannot be written to, a full disk for instance.
+    """
+    try:
+        click.echo(text, nl=newline)
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+    except OSError as error:
+        raise InputError(f"stdout: cannot be written, got {error.strerror}") from None
 
 
 def check_writable(output: Path | None) -> None:
     """Refuse an output that cannot be written, before the work is done.
 
     Raises:
-        InputError: its folder is not there, or it is a folder.
+        InputError: its folder is not there, or it is something else than a file.
     """
     if output is None:
         return
-    if output.is_dir() or not output.parent.is_dir():
+    if not output.parent.is_dir() or (output.exists() and not output.is_file()):
         raise InputError(f"{output}: cannot be written, expected a file in a folder that exists")
 
 
@@ -35,17 +54,17 @@ def deliver(run: Run, *, form: str, output: Path | None, every_layer: bool, asci
     if output is not None:
         write_file(output, content)
     if form == "json":
-        click.echo(content.decode(), nl=False)
+        say(content.decode(), newline=False)
     elif form == "concise":
         from layerdiff.compare.render.concise import render_concise
 
-        click.echo(render_concise(run))
+        say(render_concise(run))
     else:
         from layerdiff.compare.render.terminal import render_terminal
 
         plain = ascii_only or not _speaks_unicode()
         columns = shutil.get_terminal_size((100, 24)).columns
-        click.echo(render_terminal(run, width=columns, ascii_only=plain, every_layer=every_layer))
+        say(render_terminal(run, width=columns, ascii_only=plain, every_layer=every_layer))
     return exit_code(run.verdict)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from layerdiff.command.output import say
 from layerdiff.errors import InputError
 
 __all__ = ["command"]
@@ -25,16 +26,14 @@ def inspect_weights(weights: str, arch: str) -> int:
 
     loaded = load_weights(weights, arch)
     for note in ((loaded.fallback,) if loaded.fallback else ()) + loaded.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     values = sum(array.size for array in loaded.state.values())
-    click.echo(
-        f"{loaded.source}: {len(loaded.state)} of {len(expected_tensors(arch))} tensors of {arch}, {values:,} values"
-    )
-    click.echo(f"sha256 {loaded.sha256}")
+    say(f"{loaded.source}: {len(loaded.state)} of {len(expected_tensors(arch))} tensors of {arch}, {values:,} values")
+    say(f"sha256 {loaded.sha256}")
     if loaded.missing:
-        click.echo(f"lacking {len(loaded.missing)}, whole up to {covered_prefix(loaded) or 'nothing'}:")
+        say(f"lacking {len(loaded.missing)}, whole up to {covered_prefix(loaded) or 'nothing'}:")
         for name in loaded.missing:
-            click.echo(f"  {name}")
+            say(f"  {name}")
     return 0
 
 
@@ -57,6 +56,6 @@ def export_weights(weights: str, target: Path, arch: str, overwrite: bool) -> in
     else:
         export_text(loaded, target, overwrite=overwrite)
     for note in ((loaded.fallback,) if loaded.fallback else ()) + loaded.notes:
-        click.echo(f"note: {note}")
-    click.echo(f"{target}: {len(loaded.state)} tensors of {loaded.source}, sha256 {loaded.sha256}")
+        say(f"note: {note}")
+    say(f"{target}: {len(loaded.state)} tensors of {loaded.source}, sha256 {loaded.sha256}")
     return 0

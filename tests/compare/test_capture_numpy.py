@@ -43,7 +43,8 @@ def test_playing_the_operations_gives_the_forward_pass():
     trace = capture(network, X)
 
     assert np.array_equal(network(X), Playback(trace.ops, X, watched=[trace.final]).take(trace.final))
-    assert np.array_equal(network(X), trace.values[trace.final])
+    assert np.array_equal(network(X), trace.returned)
+    assert trace.returned_by == trace.final == "fc"
 
 
 def test_operations_run_in_the_precision_of_their_input():

@@ -12,7 +12,7 @@ from torchvision.models import resnet18, resnet50, resnext50_32x4d
 from torchvision.models.feature_extraction import get_graph_node_names
 
 from layerdiff.compare.capture import capture
-from layerdiff.compare.playback import Playback
+from layerdiff.compare.playback import Playback, run
 from layerdiff.errors import InputError
 
 
@@ -37,7 +37,8 @@ def test_playing_the_operations_gives_the_forward_pass(make_resnet, x):
         expected = network(torch.from_numpy(x)).numpy()
 
     assert np.array_equal(expected, playback.take(trace.final))
-    assert np.array_equal(expected, trace.values[trace.final])
+    assert np.array_equal(expected, trace.returned)
+    assert trace.returned_by == trace.final == "fc"
 
 
 def test_values_are_copies_in_place_or_not(make_resnet, x):
@@ -55,11 +56,13 @@ def test_values_are_copies_in_place_or_not(make_resnet, x):
 
 
 def test_an_in_place_operation_can_be_run_again(x):
-    """Running an in-place operation again does not change its input."""
+    """An in-place operation is known as such, and running it again does not change its input."""
     trace = capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)), x)
     given = np.full((1, 4, 3, 3), -1.0, np.float32)
 
-    output = trace.ops[1].run(given)
+    output = run(trace.ops[1], [given])
+
+    assert [op.in_place for op in trace.ops] == [False, True]
 
     assert (given == -1).all()
     assert (output == 0).all()
@@ -106,6 +109,58 @@ def test_hooks_are_removed_after_an_exception(x):
 
     assert not network.conv._forward_hooks
     assert not network._forward_hooks
+
+
+class _Catches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.broken = _Raises()
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        try:
+            self.broken(x)
+        except RuntimeError:
+            x = x + 1
+        return self.relu(x)
+
+
+def test_what_follows_a_caught_exception_is_recorded(x):
+    """A network that catches what its module raises, and goes on, is recorded to its end."""
+    trace = capture(_Catches(), x)
+
+    assert [op.layer for op in trace.ops][-2:] == ["add", "relu"]
+    assert trace.returned_by == "relu"
+
+
+class _Counts(nn.BatchNorm2d):
+    def forward(self, x):
+        self.num_batches_tracked.add_(1)
+        return super().forward(x) + torch.rand(()) * 0
+
+
+def test_buffers_and_random_state_stay_as_they_were(x):
+    """Also in eval mode, and when an operation is run again: buffers and torch's random state do not change."""
+    network = nn.Sequential(_Counts(3)).eval()
+    before = torch.random.get_rng_state()
+
+    trace = capture(network, x)
+    trace.ops[0].run(x)
+    trace.ops[0].run(x.astype(np.float64))
+
+    assert network[0].num_batches_tracked == 0
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_network_in_inference_mode_is_recorded(x):
+    """A forward under torch.inference_mode is recorded like any other."""
+
+    class Inference(_Functional):
+        def forward(self, x):
+            with torch.inference_mode():
+                return super().forward(x)
+
+    assert len(capture(Inference(), x).ops) == 6
 
 
 class _Functional(nn.Module):
@@ -176,7 +231,7 @@ def test_an_output_that_is_no_tensor_is_refused(x):
     ("bad", "message"),
     [
         (np.zeros((3, 8, 8), np.float32), r"input: wrong shape, got \(3, 8, 8\), expected \(n, c, h, w\)"),
-        (np.zeros((1, 3, 8, 8), np.int64), "input: wrong dtype, got int64, expected float32 or float64"),
+        (np.zeros((1, 3, 8, 8), np.int64), "input: wrong dtype, got int64, expected float32"),
         (np.zeros((0, 3, 8, 8), np.float32), r"input: empty, got shape \(0, 3, 8, 8\)"),
         (np.full((1, 1, 2, 2), np.nan, np.float32), "input: 4 of 4 values are not finite"),
         ([1.0], "input: wrong shape, got list"),

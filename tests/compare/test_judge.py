@@ -12,7 +12,8 @@ from torch import nn
 
 from layerdiff.compare.capture import capture
 from layerdiff.compare.check import compare_networks
-from layerdiff.compare.judge import dense_probe, judge
+from layerdiff.compare.judge import judge
+from layerdiff.compare.lane import dense_probe
 from layerdiff.errors import InputError
 
 
@@ -205,7 +206,177 @@ def test_an_operation_that_is_not_a_function_of_its_input_is_found(make_resnet, 
     report = compare_networks(expected, actual, x)
 
     assert report.verdict == "different"
-    assert any("does not give what its forward pass gave" in p for layer in report.layers for p in layer.problems)
+    assert blamed(report) == []
+    assert report.output == "its output is not what its operations give when they are run again"
+
+
+UNRECORDED = "its output differs, and comes from no operation that was recorded"
+
+
+def _returns(make_resnet, change):
+    """A ResNet that returns what `change` makes of its logits and features."""
+    network = make_resnet()
+
+    def forward(self, x):
+        features = self.avgpool(
+            self.layer4(self.layer3(self.layer2(self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x))))))))
+        )
+        return change(self.fc(torch.flatten(features, 1)), features)
+
+    network.forward = types.MethodType(forward, network)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "said"),
+    [
+        (lambda y, f: y, "same", ""),
+        (lambda y, f: f, "different", "its output is float32(1, 512, 1, 1), expected float32(1, 1000)"),
+        (lambda y, f: torch.zeros(1, 1000), "different", UNRECORDED),
+        (lambda y, f: y.sort(1)[0], "different", UNRECORDED),
+        (lambda y, f: torch.from_numpy(y.numpy() * 3), "different", UNRECORDED),
+        (lambda y, f: torch.from_numpy(y.numpy().copy()), "unknown", ""),
+        (lambda y, f: (y, f), "unknown", ""),
+    ],
+    ids=["right", "features", "constant", "sorted", "times three", "copied", "tuple"],
+)  # fmt: skip
+def test_what_the_network_returns_is_compared(make_resnet, x, change, verdict, said):
+    """That every layer is right does not say that the network returns what the last one gives."""
+    report = compare_networks(make_resnet(), _returns(make_resnet, change), x)
+
+    assert (report.verdict, report.output) == (verdict, said)
+
+
+def test_what_a_numpy_network_returns_is_compared(x):
+    """The NumPy twin whose forward does more than its layers is different."""
+    from layerdiff.handwritten import numpy_resnet
+
+    expected, actual = numpy_resnet.build("resnet18"), numpy_resnet.build("resnet18")
+    actual.forward = lambda x: type(actual).forward(actual, x) * 0
+
+    assert compare_networks(expected, expected, x).verdict == "same"
+    assert compare_networks(expected, actual, x).verdict == "different"
+
+
+class _Clobbers(nn.Conv2d):
+    def forward(self, x):
+        y = super().forward(x)
+        x.data.mul_(1 + 1e-5)
+        return y
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64",)])
+def test_a_layer_that_changes_what_it_is_given_is_at_fault(make_resnet, x, dtypes):
+    """A convolution that scales its input by a hair, which the shortcut reads later, is at fault itself."""
+    actual = make_resnet()
+    conv = _Clobbers(64, 64, 3, 1, 1, bias=False)
+    conv.load_state_dict(actual.layer1[0].conv1.state_dict())
+    type(conv).__name__ = "Conv2d"
+    actual.layer1[0].conv1 = conv.eval()
+
+    report = compare_networks(make_resnet(), actual, x, dtypes=dtypes)
+
+    assert blamed(report) == ["layer1.0.conv1"]
+    assert report.layers[4].reason == "in place: changes what it is given, and gives something else"
+
+
+class _Buffered(nn.ReLU):
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def forward(self, x):
+        self.kept.setdefault((x.shape, x.dtype), torch.empty_like(x))
+        return torch.clamp(x, min=0, out=self.kept[x.shape, x.dtype])
+
+
+def test_a_layer_that_uses_its_output_array_again_is_same(make_resnet, x):
+    """A ReLU that writes into the same array each time gives the right values, and is same."""
+    actual = make_resnet()
+    actual.relu = _Buffered()
+    type(actual.relu).__name__ = "ReLU"
+
+    assert compare_networks(make_resnet(), actual, x).verdict == "same"
+
+
+def test_zeroing_between_layers_is_found(make_resnet, x):
+    """What happens in place between layers, and is no operation, shows in what the network returns."""
+    actual = make_resnet()
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out = self.relu(out + x)
+        out[:] = 0
+        return out
+
+    actual.layer3[1].forward = types.MethodType(forward, actual.layer3[1])
+
+    for dtypes in (("float32", "float64"), ("float64",)):
+        assert compare_networks(make_resnet(), actual, x, dtypes=dtypes).verdict == "different"
+
+
+def test_another_input_or_a_changed_reference_is_refused(make_resnet, x):
+    """Traces of another input, or of a network that was changed since, are not judged."""
+    network = make_resnet()
+    trace = capture(network, x)
+
+    with pytest.raises(InputError, match="was captured on another input"):
+        judge(trace, trace, x * 2)
+    network.fc.weight.data.mul_(2)
+    with pytest.raises(InputError, match="the expected network's output is not what its operations give"):
+        judge(trace, capture(make_resnet(), x), x)
+
+
+def test_every_weight_of_a_kernel_meets_the_dense_probe(make_resnet):
+    """On a map of one pixel eight of nine weights meet only padding; the dense probe is made large enough for them."""
+    x = np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
+    actual = make_resnet()
+    actual.layer4[1].conv2.weight.data[7, 9, 0, 0] += 1
+
+    assert_blames(compare_networks(make_resnet(), actual, x), "layer4.1.conv2")
+
+
+class _Fixed(nn.ReLU):
+    def forward(self, x):
+        if x.dtype != torch.float32:
+            raise TypeError("float32 only")
+        return super().forward(x)
+
+
+def test_a_candidate_that_cannot_be_cast_could_not_be_judged_there(make_resnet, x):
+    """A layer that raises in float64 and is right in float32 is not at fault, and not same."""
+    actual = make_resnet()
+    actual.relu = _Fixed()
+    type(actual.relu).__name__ = "ReLU"
+
+    both, single = (
+        compare_networks(make_resnet(), actual, x, dtypes=d) for d in (("float32", "float64"), ("float32",))
+    )
+
+    assert (both.verdict, single.verdict) == ("unknown", "same")
+    assert both.layers[2].reason == "it was not compared by itself in float64"
+
+
+class _Shy(nn.ReLU):
+    def register_forward_pre_hook(self, *arguments, **options):
+        raise RuntimeError("not supported")
+
+
+def test_a_network_that_cannot_be_watched_is_not_called_wrong(make_resnet, x):
+    """Where the forward pass goes through unwatched, and not watched, the fault is ours: an error, not a verdict."""
+    actual = make_resnet()
+    actual.relu = _Shy()
+
+    with pytest.raises(InputError, match="ResNet runs, but not while it is watched, got RuntimeError: not supported"):
+        compare_networks(make_resnet(), actual, x)
+
+
+def test_a_users_own_hook_is_part_of_the_network(make_resnet, x):
+    """A forward hook that scales a layer's output is that layer's fault, and no other's."""
+    actual = make_resnet()
+    actual.layer2[0].conv1.register_forward_hook(lambda module, inputs, output: output * 1.5)
+
+    assert_blames(compare_networks(make_resnet(), actual, x), "layer2.0.conv1")
 
 
 def test_a_candidate_that_gives_nan_is_at_fault(make_resnet, x):
@@ -264,7 +435,7 @@ def test_nothing_to_compare_is_refused(make_resnet, x):
     """No precision to judge in is an error, never agreement."""
     trace = capture(make_resnet(), x)
 
-    with pytest.raises(InputError, match="nothing to compare, got 69 layers in 0 precisions"):
+    with pytest.raises(InputError, match="nothing to compare, got 69 layers in no precision"):
         judge(trace, trace, x, dtypes=())
 
 

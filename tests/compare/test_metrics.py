@@ -50,7 +50,9 @@ def test_what_is_not_finite_is_counted_and_never_equal(expected, actual, counts)
         found = measure("activations", np.array(expected), np.array(actual), 1.0)
 
     assert (found.nonfinite_expected, found.nonfinite_actual) == counts
-    assert np.isfinite([found.max_abs, found.ratio]).all()
+    assert np.isfinite(found.max_abs)
+    # Where only one side is finite nothing is allowed.
+    assert (found.ratio is None) == (counts[0] != counts[1])
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,29 @@ def test_nothing_is_broadcast_and_nothing_empty_is_compared(actual):
 
     with pytest.raises(ValueError, match="measure: got"):
         measure("activations", expected, actual, 1.0)
+
+
+def test_a_nan_in_another_place_is_a_difference():
+    """One NaN on each side, in different places, is not one NaN on both."""
+    with np.errstate(all="ignore"):
+        found = measure("dense", np.array([np.nan, 1.0]), np.array([1.0, np.nan]), 1.0)
+
+    assert (found.over, found.ratio) == (2, None)
+
+
+@pytest.mark.parametrize("allowance", [np.nan, -1.0])
+def test_an_allowance_that_is_none_allows_nothing(allowance):
+    """An allowance that is NaN or negative lets nothing pass."""
+    found = measure("activations", np.array([1.0]), np.array([5.0]), allowance)
+
+    assert (found.over, found.ratio) == (1, None)
+
+
+def test_a_difference_that_overflows_is_a_difference():
+    """1e308 and -1e308 lie further apart than a number can say, and are over."""
+    found = measure("activations", np.array([1e308]), np.array([-1e308]), 0.0)
+
+    assert (found.over, found.ratio, np.isfinite(found.max_abs)) == (1, None, True)
 
 
 def test_float32_errors_are_taken_in_float64():

@@ -67,8 +67,12 @@ def test_a_trace_without_its_values_is_not_written(make_resnet, x, tmp_path):
             lambda content: content.replace(b'\\"layer\\":\\"bn1\\"', b'\\"layer\\":\\"bn9\\"'),
             "its tensors are not those it lists",
         ),
+        (
+            lambda content: content.replace(b'[\\"conv1\\"]', b'[\\"relu1\\"]'),
+            "its tensors are not those it lists, expected bn1",
+        ),
     ],
-    ids=["cut short", "text", "format", "field", "layer"],
+    ids=["cut short", "text", "format", "field", "layer", "loop"],
 )
 def test_a_spoilt_trace_is_refused(trace, tmp_path, spoil, message):
     """A trace cut short, of another kind, or at odds with itself is refused in one line."""
@@ -78,6 +82,18 @@ def test_a_spoilt_trace_is_refused(trace, tmp_path, spoil, message):
 
     with pytest.raises(InputError, match=message):
         read_trace(path)
+
+
+def test_a_floor_below_zero_is_refused(trace, tmp_path):
+    """A trace whose floors are no distances is not compared with; one that is not finite counts as none."""
+    path = tmp_path / "a.safetensors"
+
+    write_trace(replace(trace, floors={**trace.floors, "bn1": -1.0}), path)
+    with pytest.raises(InputError, match=r"a floor is below zero, got -1\.0 for bn1"):
+        read_trace(path)
+
+    write_trace(replace(trace, floors={**trace.floors, "bn1": float("nan")}), path)
+    assert "bn1" not in read_trace(path).floors
 
 
 def test_a_trace_that_is_not_there_is_refused(tmp_path):
@@ -95,6 +111,7 @@ def test_two_traces_of_equal_networks_are_same(trace, make_resnet, x, tmp_path):
 
     assert report.verdict == "same"
     assert not report.replayed
+    assert report.until == "layer1"
 
 
 def test_two_traces_name_the_first_layer_that_differs(trace, make_resnet, x):
@@ -116,10 +133,13 @@ def test_traces_need_a_bound(trace):
 
     with pytest.raises(InputError, match="the expected trace has no floor for 18 layers, the first conv1"):
         compare_traces(bare, trace)
+    for bad in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(InputError, match="compare: atol is of no use"):
+            compare_traces(bare, trace, rtol=0.0, atol=bad)
     with pytest.raises(InputError, match="rtol and atol go together"):
         compare_traces(bare, trace, rtol=1e-3)
-    with pytest.raises(InputError, match="of different inputs, got cd, expected ab"):
-        compare_traces(trace, replace(trace, metadata={"input_sha256": "cd"}))
+    with pytest.raises(InputError, match="of different inputs, got cdcdcdcdcdcd, expected "):
+        compare_traces(trace, replace(trace, input_digest="cd" * 32))
     assert compare_traces(bare, trace, rtol=0.0, atol=0.0).verdict == "same"
 
 
@@ -172,6 +192,28 @@ def test_a_spoilt_run_is_refused(tmp_path, content, message):
         read_run(path)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda layers: layers.pop(0),
+        lambda layers: layers.append(layers[-1]),
+        lambda layers: layers[0]["measures"][0].update(over=9),
+        lambda layers: layers[0]["measures"][0].update(size=0),
+        lambda layers: layers[0]["measures"][0].update(ratio=-1.0),
+    ],
+    ids=["without the first", "with the last twice", "over", "size", "ratio"],
+)
+def test_a_run_that_contradicts_itself_is_refused(trace, tmp_path, spoil):
+    """A run with layers taken out or doubled, or figures that cannot be, is not judged again."""
+    path = tmp_path / "run.json"
+    content = json.loads(run_to_json(Run({}, (compare_traces(trace, trace),))))
+    spoil(content["reports"][0]["layers"])
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match="its figures contradict each other"):
+        read_run(path)
+
+
 def test_a_run_that_is_not_there_is_refused(tmp_path):
     """A missing file is said."""
     with pytest.raises(InputError, match="no such file, expected a run"):
@@ -189,6 +231,21 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cannot be written, got No space left on device"):
         write_file(tmp_path / "run.json", b"{}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_links_and_modes_are_kept(tmp_path):
+    """A link is followed, a file that is replaced keeps its mode, and what is no file is not replaced."""
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+
+    write_file(link, b"new")
+
+    assert link.is_symlink()
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("new", 0o640)
+    with pytest.raises(InputError, match="cannot be written, expected a file that may be written"):
+        write_file(tmp_path, b"new")
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):

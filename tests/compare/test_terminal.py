@@ -100,6 +100,31 @@ def test_what_could_not_be_judged_is_said(x):
     assert text.splitlines()[-1] == "could not tell: 0 layers at fault, 0 inherit, 0 same, 1 could not be judged"
 
 
+def test_another_bound_is_said(runs):
+    """Allowances that were multiplied, and tolerances in their place, stand in the answer."""
+    from dataclasses import replace
+
+    report = runs[0].reports[0]
+    scaled = Run({}, (settle(report, scale=1000.0),))
+    bounded = Run({}, (replace(report, tolerance="rtol 0.1, atol 0"),))
+
+    assert render_terminal(scaled).splitlines()[-1].startswith("same: 69 of 69 layers, allowances times 1000; ")
+    assert render_terminal(bounded).splitlines()[-1].startswith("same: 69 of 69 layers, within rtol 0.1, atol 0; ")
+
+
+def test_a_wrong_output_is_the_answer(runs):
+    """All layers right and another output returned: the answer says so."""
+    from dataclasses import replace
+
+    report = replace(runs[0].reports[0], output="its output is that of bn1, expected that of fc")
+
+    text = render_terminal(Run({}, (settle(report),)))
+
+    assert text.splitlines()[-1] == (
+        "different: its output is that of bn1, expected that of fc; by themselves 69 of 69 layers are same"
+    )
+
+
 def test_concise_is_one_line_a_finding(runs):
     """`--format concise` gives `file:line: layer: status: reason`, then the answers."""
     lines = render_concise(runs[1]).splitlines()

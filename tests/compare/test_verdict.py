@@ -25,6 +25,7 @@ def layer(name, *inputs, measures=(), **more):
 
 def settled(*layers, scale=1.0, **more):
     """The settled report of these layers."""
+    more.setdefault("dtypes", ("float32",))
     return settle(Report("expected", "actual", tuple(layers), **more), scale=scale)
 
 
@@ -125,6 +126,28 @@ def test_no_layers_are_not_same():
     assert settled().verdict == "unknown"
     assert Run({}, ()).verdict == "unknown"
     assert Run({}, (settled(layer("a", "input")), settled())).verdict == "unknown"
+
+
+def test_a_precision_that_was_asked_for_and_not_compared_is_not_same():
+    """A layer that lacks a probe in one of the precisions is unjudged."""
+    report = settled(layer("a", "input"), dtypes=("float32", "float64"))
+
+    assert (statuses(report), report.verdict) == (["unjudged"], "unknown")
+
+
+def test_what_is_wrong_with_the_output_is_different():
+    """All layers right and the output wrong is different; an output that nobody compared is unknown."""
+    assert settled(layer("a", "input"), output="its output differs").verdict == "different"
+    assert settled(layer("a", "input"), output_known=False).verdict == "unknown"
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_scale_that_judges_nothing_is_refused(scale):
+    """Allowances are multiplied by a finite number above 0, or not at all."""
+    from layerdiff.errors import InputError
+
+    with pytest.raises(InputError, match="scale: of no use"):
+        settled(layer("a", "input"), scale=scale)
 
 
 def test_a_problem_of_structure_is_a_fault_whatever_the_values_say():

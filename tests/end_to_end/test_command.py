@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -66,8 +69,9 @@ def test_grades_batches_and_threads(layerdiff, small, grade):
     done = layerdiff("run", *small, "--actual", "numpy", "--grade", grade, "--batch", "3", "--threads", "2")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "(3, 3, 65, 49)" in done.stdout
-    assert "2 threads" in done.stdout
+    text = " ".join(done.stdout.split())
+    assert "(3, 3, 65, 49)" in text
+    assert "2 threads" in text
 
 
 def test_a_saved_run_is_judged_again(layerdiff, small, tmp_path):
@@ -79,7 +83,7 @@ def test_a_saved_run_is_judged_again(layerdiff, small, tmp_path):
 
     assert again.returncode == 0
     assert strict.returncode == 1
-    assert strict.stdout.splitlines()[-1].startswith("different: ")
+    assert strict.stdout.splitlines()[-1].startswith("different, allowances times 0.001: ")
 
 
 def test_traces_are_captured_and_compared(layerdiff, small, tmp_path):
@@ -245,7 +249,9 @@ def test_a_partial_dump_is_judged_in_part(layerdiff, dump):
         (["--expected", "torchvision:resnet51"], "no such reference, got 'torchvision:resnet51'"),
         (["--expected", "resnet50"], "no such reference, got 'resnet50'"),
         (["--size", "32"], "too small for resnet50, got 32x32, expected at least 33x33"),
+        (["--size", "9999"], "size: too large, got 9999x9999, expected at most 4096 pixels a side"),
         (["--weights", "imagenet"], "imagenet"),
+        (["--output", "."], "cannot be written, expected a file in a folder that exists"),
         (["--output", "nowhere/run.json"], "nowhere/run.json: cannot be written"),
     ],
 )
@@ -263,7 +269,14 @@ def test_until_that_names_nothing_is_refused(layerdiff, small):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run", "--actual", "jax"], ["run", "--size", "big"], ["run", "--threads", "0"], ["nothing"], ["compare"]],
+    [
+        ["run", "--actual", "jax"],
+        ["run", "--size", "big"],
+        ["run", "--threads", "0"],
+        ["run", "--threads", "3000000000"],
+        ["nothing"],
+        ["compare"],
+    ],
 )
 def test_usage_errors_are_exit_2(layerdiff, arguments):
     """Wrong usage is exit 2, said on stderr, without a traceback."""
@@ -279,7 +292,7 @@ def test_compare_refuses_what_it_cannot(layerdiff, tmp_path):
     """Three files, one trace, or options of the other form are refused in one line."""
     (tmp_path / "a.json").write_text('{"schema": 1}')
 
-    assert_refused(layerdiff("compare", "a.x", "b.x", "c.x"), "got 3 files")
+    assert_refused(layerdiff("compare", "a.x", "b.x", "c.x"), "got a.x, b.x, c.x, expected two traces or one saved run")
     assert_refused(layerdiff("compare", "a.x", "b.x", "--scale", "2"), "--scale is for a saved run")
     assert_refused(layerdiff("compare", tmp_path / "a.json", "--rtol", "1"), "judged again with --scale")
     assert_refused(layerdiff("compare", tmp_path / "a.json"), "not a run")
@@ -299,6 +312,28 @@ def test_pickles_are_not_written(layerdiff, tmp_path):
     assert_refused(layerdiff("weights", "export", "synthetic", "a.pth"), "pickles are read but not written")
     assert_refused(layerdiff("weights", "export", "synthetic", there), "exists already", "--overwrite")
     assert there.read_text() == "mine"
+
+
+def shell(script: str, cwd) -> subprocess.CompletedProcess[str]:
+    """A bash script in which `$layerdiff` is the command."""
+    script = f"layerdiff='{sys.executable} -P -m layerdiff'\n{script}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(["bash", "-c", script], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_reader_that_has_gone_is_not_a_difference(layerdiff, small, tmp_path):
+    """Output into a closed pipe, a full disk or nowhere is exit 2, never 1, without a traceback."""
+    layerdiff("run", *small, "--actual", "numpy", "--output", tmp_path / "run.json")
+
+    gone = shell("$layerdiff compare run.json --format json | true; echo ${PIPESTATUS[0]}", tmp_path)
+    full = shell("$layerdiff compare run.json >/dev/full; echo $?", tmp_path)
+    closed = shell("$layerdiff compare run.json >&-; echo $? >&2", tmp_path)
+
+    # A reader that is slow to go may have taken all of it.
+    assert gone.stdout in {"2\n", "0\n"}
+    assert gone.stderr == ""
+    assert (full.stdout, full.stderr) == ("2\n", "error: stdout: cannot be written, got No space left on device\n")
+    assert closed.stderr == "error: stdout: it is closed, expected it to be open\n2\n"
 
 
 def test_help_does_not_wait_for_torch(layerdiff):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from layerdiff.compare.result import Measure, Probe
@@ -27,14 +29,55 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
         raise ValueError(
             f"measure: got {actual.dtype}{actual.shape}, expected {expected.dtype}{expected.shape}, not empty"
         )
+    with np.errstate(all="ignore"):
+        error = np.subtract(actual, expected, dtype=np.float64)
+    np.abs(error, out=error)
+    allowance = np.asarray(allowance, dtype=np.float64)
+    # One look tells whether anything is out of the ordinary: a maximum is NaN or infinite if any element is.
+    ordinary = np.isfinite(error.max()) and allowance.min() > 0
+    found = _ordinary(error, allowance) if ordinary else _extraordinary(expected, actual, error, allowance)
+    flat = found.flat
+    return Measure(
+        probe=probe,
+        dtype=expected.dtype.name,
+        size=expected.size,
+        over=found.over,
+        max_abs=found.max_abs,
+        ratio=found.ratio,
+        index=tuple(int(i) for i in np.unravel_index(flat, expected.shape)),
+        expected=_finite(expected.flat[flat]),
+        actual=_finite(actual.flat[flat]),
+        allowed=float(np.nan_to_num(np.broadcast_to(allowance, expected.shape).flat[flat])),
+        nonfinite_expected=found.nonfinite[0],
+        nonfinite_actual=found.nonfinite[1],
+    )
+
+
+class _Found(NamedTuple):
+    over: int
+    max_abs: float
+    ratio: float | None
+    flat: int
+    nonfinite: tuple[int, int] = (0, 0)
+
+
+def _ordinary(error: Array, allowance: Array) -> _Found:
+    """Everything is finite, and something is allowed everywhere."""
+    greatest = float(error.max())
+    ratios = np.divide(error, allowance, out=error)
+    flat = int(np.argmax(ratios))
+    ratio = float(ratios.flat[flat])
+    return _Found(int(np.count_nonzero(ratios > 1)) if ratio > 1 else 0, greatest, ratio, flat)
+
+
+def _extraordinary(expected: Array, actual: Array, error: Array, allowance: Array) -> _Found:
+    """Something is not finite, or nothing is allowed somewhere."""
     finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
     both, one = finite_expected & finite_actual, finite_expected != finite_actual
-    with np.errstate(all="ignore"):
-        error = np.abs(np.subtract(actual, expected, dtype=np.float64))
     # A difference that overflows is as large as a number can be; one of numbers that are not finite is none.
     error[both & ~np.isfinite(error)] = np.finfo(np.float64).max
     error[~both] = 0.0
-    allowed = np.broadcast_to(np.asarray(allowance, dtype=np.float64), error.shape)
+    allowed = np.broadcast_to(allowance, error.shape)
     # Not `error > allowed`: an allowance that is NaN allows nothing.
     over = (both & ~(error <= allowed)) | one
     forbidden = over & (one | ~(allowed > 0))
@@ -44,20 +87,8 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
         ratios = np.divide(error, allowed, out=np.zeros_like(error), where=allowed > 0)
         flat = int(np.argmax(ratios))
         ratio = float(ratios.flat[flat])
-    return Measure(
-        probe=probe,
-        dtype=expected.dtype.name,
-        size=expected.size,
-        over=int(over.sum()),
-        max_abs=float(error.max()),
-        ratio=ratio,
-        index=tuple(int(i) for i in np.unravel_index(flat, error.shape)),
-        expected=_finite(expected.flat[flat]),
-        actual=_finite(actual.flat[flat]),
-        allowed=float(np.nan_to_num(allowed.flat[flat])),
-        nonfinite_expected=int(expected.size - finite_expected.sum()),
-        nonfinite_actual=int(actual.size - finite_actual.sum()),
-    )
+    nonfinite = (int(expected.size - finite_expected.sum()), int(actual.size - finite_actual.sum()))
+    return _Found(int(over.sum()), float(error.max()), ratio, flat, nonfinite)
 
 
 def _finite(value: object) -> float | None:

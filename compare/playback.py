@@ -64,8 +64,7 @@ def run(op: Op, inputs: Sequence[Array]) -> Array:
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
-    output, _ = run_and_watch(op, inputs)
-    return output
+    return _run(op, [array.copy(order="K") for array in inputs])
 
 
 def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
@@ -74,9 +73,19 @@ def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
+    given = [array.copy(order="K") for array in inputs]
+    output = _run(op, given)
+    return output, any(not _same_bits(a, b) for a, b in zip(given, inputs, strict=True))
+
+
+def _run(op: Op, given: Sequence[Array]) -> Array:
     if op.run is None:
         raise ValueError(f"{op.layer}: cannot be run again, it comes from a saved trace")
-    given = [array.copy(order="K") for array in inputs]
-    output = np.array(op.run(*given), order="K")
-    changed = any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(given, inputs, strict=True))
-    return output, changed
+    output = op.run(*given)
+    return np.array(output, order="K")
+
+
+def _same_bits(a: Array, b: Array) -> bool:
+    # As integers: a NaN that stayed as it was did not change.
+    bits = np.dtype(f"i{a.itemsize}")
+    return bool(np.array_equal(a.view(bits), b.view(bits)))

@@ -163,7 +163,7 @@ def _check_report(path: Path, report: Report) -> None:
         whole = all(
             m.size > 0
             and 0 <= m.over <= m.size
-            and (m.ratio is None or (m.ratio >= 0 and (m.ratio > 1) == (m.over > 0)))
+            and (m.ratio is None or (m.ratio >= 0 and (m.over > 0 or m.ratio <= 1) and (m.over == 0 or m.ratio >= 1)))
             for m in layer.measures
         )
         if layer.index != index or names.count(layer.layer) > 1 or not whole:

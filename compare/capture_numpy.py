@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from layerdiff.compare.kinds import attributes_of, kind_of_class
+from layerdiff.compare.recorder import Recorder, Recording, StopForward
 from layerdiff.compare.source import calling_line
-from layerdiff.compare.trace import INPUT, Array, Namer, Op, Recording, StopForward, is_within
+from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
 __all__ = ["record_numpy"]
@@ -34,72 +34,56 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> Re
     Raises:
         InputError: a layer takes an array that no layer made.
     """
-    recording = Recording()
-    namer = Namer()
-    producers: dict[int, tuple[weakref.ref[Array], str]] = {id(x): (weakref.ref(x), INPUT)}
-
-    def producer(array: Any) -> str | None:
-        ref, layer = producers.get(id(array), (None, None))
-        return layer if ref is not None and ref() is array else None
-
-    def source_of(array: Array, layer: str) -> str:
-        found = producer(array)
-        if found is None:
-            raise InputError(
-                f"{layer}: takes an array of shape {array.shape} that no layer made, expected a layer's output",
-                help="make every operation of the network a layer, so that it can be compared",
-            )
-        return found
-
-    def hook_for(path: str) -> Any:
-        def hook(layer: Any, inputs: tuple[Array, ...], output: Array) -> None:
-            name = namer.name(path)
-            if _is_past(until, name, recording.ops):
-                raise StopForward
-            kind = kind_of_class(type(layer).__name__)
-            recording.ops.append(
-                Op(
-                    layer=name,
-                    path=path,
-                    kind=kind,
-                    inputs=tuple(source_of(array, name) for array in inputs),
-                    attributes=attributes_of(kind, layer),
-                    parameters=dict(layer.arrays),
-                    shape=output.shape,
-                    dtype=output.dtype.name,
-                    in_place=any(output is array for array in inputs),
-                    source=calling_line(),
-                    run=_runner(layer),
-                )
-            )
-            producers[id(output)] = (weakref.ref(output), name)
-            if keep:
-                recording.values[name] = output.copy()
-
-        return hook
-
-    with _hooked(network, hook_for):
+    recorder = Recorder(x, until=until, keep=keep)
+    with _hooked(network, recorder):
         try:
             output = network(x)
         except StopForward:
-            recording.stopped = True
+            recorder.recording.stopped = True
         else:
-            recording.returned_by = producer(output)
-            recording.returned = np.array(output) if isinstance(output, np.ndarray) else None
-    return recording
-
-
-def _is_past(until: str | None, layer: str, ops: list[Op]) -> bool:
-    return until is not None and not is_within(layer, until) and any(is_within(op.layer, until) for op in ops)
+            recorder.returns(output, np.array(output) if isinstance(output, np.ndarray) else None)
+    return recorder.recording
 
 
 @contextlib.contextmanager
-def _hooked(network: Any, hook_for: Any) -> Iterator[None]:
+def _hooked(network: Any, recorder: Recorder) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for path, layer in network.named_layers():
             if next(iter(layer.children()), None) is None:
-                stack.callback(layer.register_forward_hook(hook_for(path)))
+                stack.callback(layer.register_forward_hook(_hook(recorder, path)))
         yield
+
+
+def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Array], None]:
+    def hook(layer: Any, inputs: tuple[Array, ...], output: Array) -> None:
+        name = recorder.name(path)
+        kind = kind_of_class(type(layer).__name__)
+        op = Op(
+            layer=name,
+            path=path,
+            kind=kind,
+            inputs=tuple(_source(recorder, array, name) for array in inputs),
+            attributes=attributes_of(kind, layer),
+            parameters=dict(layer.arrays),
+            shape=output.shape,
+            dtype=output.dtype.name,
+            in_place=any(output is array for array in inputs),
+            source=calling_line(),
+            run=_runner(layer),
+        )
+        recorder.add(op, output, output)
+
+    return hook
+
+
+def _source(recorder: Recorder, array: Array, layer: str) -> str:
+    found = recorder.producer(array)
+    if found is None:
+        raise InputError(
+            f"{layer}: takes an array of shape {array.shape} that no layer made, expected a layer's output",
+            help="make every operation of the network a layer, so that it can be compared",
+        )
+    return found
 
 
 def _runner(layer: Any) -> Any:

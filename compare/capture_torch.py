@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,8 +13,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.kinds import attributes_of, kind_of_class, kind_of_function
+from layerdiff.compare.recorder import Recorder, Recording, StopForward
 from layerdiff.compare.source import calling_line
-from layerdiff.compare.trace import INPUT, Array, Namer, Op, Recording, StopForward, is_within
+from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
 __all__ = ["record_torch"]
@@ -37,46 +37,31 @@ def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool)
     Raises:
         InputError: a module without children gives something that is not a tensor.
     """
-    recorder = _Recorder(until=until, keep=keep)
     tensor = torch.from_numpy(x)
-    recorder.owns(tensor, INPUT)
-    state = (_buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad())
+    recorder = Recorder(tensor, until=until, keep=keep)
+    watch = _Watch(recorder)
+    managers = (_buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks_on(network))
     with contextlib.ExitStack() as stack:
-        for manager in (recorder.hooks_on(network), *state, recorder):
+        for manager in (*managers, watch):
             stack.enter_context(manager)
         try:
             output = network(tensor)
         except StopForward:
             recorder.recording.stopped = True
     if not recorder.recording.stopped:
-        recorder.returns(output)
+        values = output.detach().clone().numpy() if isinstance(output, Tensor) else None
+        recorder.returns(output, values)
     return recorder.recording
 
 
-class _Recorder(TorchFunctionMode):
-    def __init__(self, *, until: str | None, keep: bool) -> None:
+class _Watch(TorchFunctionMode):
+    """Sees every module and function that runs, and tells the recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
         super().__init__()
-        self.recording = Recording()
-        self._until, self._keep = until, keep
-        self._namer = Namer()
-        self._producers: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._recorder = recorder
         self._path: list[str] = []
         self._inside_leaf = 0
-
-    def owns(self, tensor: Tensor, layer: str) -> None:
-        self._producers[id(tensor)] = (weakref.ref(tensor), layer)
-
-    def returns(self, output: object) -> None:
-        """Note what the network gave."""
-        self.recording.returned_by = self._producer(output)
-        if isinstance(output, Tensor):
-            self.recording.returned = output.detach().clone().numpy()
-
-    def _producer(self, value: object) -> str | None:
-        if not isinstance(value, Tensor):
-            return None
-        ref, layer = self._producers.get(id(value), (None, None))
-        return layer if ref is not None and ref() is value else None
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -85,7 +70,7 @@ class _Recorder(TorchFunctionMode):
         if self._inside_leaf:
             return func(*args, **kwargs)
         leaves, spec = tree_flatten((args, kwargs))
-        slots = [i for i, leaf in enumerate(leaves) if self._producer(leaf) is not None]
+        slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
         output = func(*args, **kwargs)
         if not slots or not isinstance(output, Tensor):
             return output
@@ -124,31 +109,25 @@ class _Recorder(TorchFunctionMode):
         parameters: dict[str, Array],
         run: Callable[..., Array],
     ) -> None:
-        layer = self._namer.name(path)
-        until = self._until
-        ops = self.recording.ops
-        if until is not None and not is_within(layer, until) and any(is_within(op.layer, until) for op in ops):
-            raise StopForward
+        layer = self._recorder.name(path)
         array = output.detach().numpy()
-        ops.append(
-            Op(
-                layer=layer,
-                path=path,
-                kind=kind,
-                inputs=tuple(self._producer(tensor) or "" for tensor in inputs),
-                attributes=attributes,
-                parameters=parameters,
-                shape=tuple(output.shape),
-                dtype=array.dtype.name,
-                in_place=any(output is tensor for tensor in inputs),
-                source=calling_line(),
-                run=run,
-            )
+        op = Op(
+            layer=layer,
+            path=path,
+            kind=kind,
+            inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
+            attributes=attributes,
+            parameters=parameters,
+            shape=tuple(output.shape),
+            dtype=array.dtype.name,
+            in_place=any(output is tensor for tensor in inputs),
+            source=calling_line(),
+            run=run,
         )
-        self.owns(output, layer)
-        if self._keep:
-            # A copy: a later operation in place would change it under our hands.
-            self.recording.values[layer] = array.copy()
+        self._recorder.add(op, output, array)
+
+    def _made(self, value: object) -> bool:
+        return isinstance(value, Tensor) and self._recorder.producer(value) is not None
 
     @contextlib.contextmanager
     def hooks_on(self, network: nn.Module) -> Iterator[None]:

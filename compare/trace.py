@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layerdiff.errors import InputError
 
-__all__ = ["INPUT", "Array", "Namer", "Op", "Recording", "StopForward", "Trace", "digest", "is_within", "upto"]
+__all__ = ["INPUT", "Array", "Namer", "Op", "Trace", "digest", "is_within", "upto"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -86,29 +86,6 @@ class Trace:
     def by_layer(self) -> dict[str, Op]:
         """The operations by their layer id."""
         return {op.layer: op for op in self.ops}
-
-
-@dataclass
-class Recording:
-    """What a forward pass left behind; becomes a `Trace`.
-
-    Attributes:
-        ops: in the order they ran.
-        values: outputs by layer id, where they were to be kept.
-        returned: what the network gave, if it is one array and the pass was not stopped.
-        returned_by: layer id of the operation that made it.
-        stopped: whether the pass was stopped because the part that was asked for had run.
-    """
-
-    ops: list[Op] = field(default_factory=list)
-    values: dict[str, Array] = field(default_factory=dict)
-    returned: Array | None = None
-    returned_by: str | None = None
-    stopped: bool = False
-
-
-class StopForward(Exception):  # noqa: N818 - a signal, not an error
-    """Ends a forward pass early: the part of the network that was asked for has run."""
 
 
 def digest(x: Array) -> str:

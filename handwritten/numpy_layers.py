@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from layerdiff.handwritten import numpy_ops as ops
-from layerdiff.handwritten._checks import check_divisor, check_groups, check_probability
+from layerdiff.handwritten._checks import check_groups, check_probability
 from layerdiff.handwritten.geometry import Size, pair
 from layerdiff.handwritten.numpy_layer import Layer
 from layerdiff.handwritten.numpy_ops._arrays import Array
 from layerdiff.handwritten.numpy_ops.conv import check_grade
+from layerdiff.handwritten.numpy_pool_layers import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 __all__ = [
     "AdaptiveAvgPool2d",
@@ -177,75 +178,6 @@ class ReLU(Layer):
     def forward(self, x: Array) -> Array:
         """Any shape and floating dtype in, the same out."""
         return ops.relu(x)
-
-
-class MaxPool2d(Layer):
-    """The largest value in each window; arguments as `numpy_ops.max_pool2d`. Source: torch.nn.MaxPool2d."""
-
-    def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        dilation: Size = 1,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size, at_least=1)
-        self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, at_least=1)
-        self.padding = pair("MaxPool2d", "padding", padding, at_least=0)
-        self.dilation = pair("MaxPool2d", "dilation", dilation, at_least=1)
-        self.ceil_mode = ceil_mode
-
-    def forward(self, x: Array) -> Array:
-        """(n, c, h, w) to (n, c, h_out, w_out), dtype of `x`."""
-        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode)
-
-
-class AvgPool2d(Layer):
-    """The mean of each window; arguments as `numpy_ops.avg_pool2d`. Source: torch.nn.AvgPool2d."""
-
-    def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        super().__init__()
-        check_divisor("AvgPool2d", divisor_override)
-        self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size, at_least=1)
-        self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride, at_least=1)
-        self.padding = pair("AvgPool2d", "padding", padding, at_least=0)
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
-
-    def forward(self, x: Array) -> Array:
-        """(n, c, h, w) to (n, c, h_out, w_out), dtype of `x`."""
-        return ops.avg_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            ceil_mode=self.ceil_mode,
-            count_include_pad=self.count_include_pad,
-            divisor_override=self.divisor_override,
-        )
-
-
-class AdaptiveAvgPool2d(Layer):
-    """The mean of each of `output_size` windows that share the image out. Source: torch.nn.AdaptiveAvgPool2d."""
-
-    def __init__(self, output_size: Size) -> None:
-        super().__init__()
-        self.output_size = pair("AdaptiveAvgPool2d", "output_size", output_size, at_least=1)
-
-    def forward(self, x: Array) -> Array:
-        """(n, c, h, w) to (n, c, *output_size), dtype of `x`."""
-        return ops.adaptive_avg_pool2d(x, self.output_size)
 
 
 class Linear(Layer):

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from layerdiff.command.networks import capture_expected, describe_input, handwritten_network, load_subject
-from layerdiff.command.options import image_options, network_options, use_threads
+from layerdiff.command.options import image_options, network_options, use_threads, which_network
 from layerdiff.command.output import check_writable, say
 from layerdiff.errors import InputError
 
@@ -18,14 +18,7 @@ __all__ = ["command"]
 
 @click.command(name="capture")
 @network_options
-@click.option(
-    "--network",
-    "kind",
-    type=click.Choice(["expected", "torch", "numpy"]),
-    default="expected",
-    show_default=True,
-    help="Torchvision's network, or one of the handwritten ones.",
-)
+@which_network("expected")
 @image_options
 @click.option("--until", help="Stop after this layer or part, such as layer2.")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layerdiff.command.networks import Subject, handwritten_network, load_subject
-from layerdiff.command.options import network_options, use_threads
+from layerdiff.command.options import network_options, use_threads, which_network
 from layerdiff.command.output import say
 from layerdiff.errors import InputError
 
@@ -19,14 +19,7 @@ __all__ = ["command"]
 @click.command(name="classify")
 @click.argument("image", required=False, type=click.Path(path_type=Path))
 @network_options
-@click.option(
-    "--network",
-    "kind",
-    type=click.Choice(["expected", "torch", "numpy"]),
-    default="numpy",
-    show_default=True,
-    help="Torchvision's network, or one of the handwritten ones.",
-)
+@which_network("numpy")
 def command(image: Path | None, expected: str, kind: str, weights: str, threads: int | None, seed: int) -> int:
     """Name the five best classes of IMAGE (default: a cat), with torchvision's category names."""
     from layerdiff.reference import categories

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["SIZE", "image_options", "network_options", "report_options", "use_threads"]
+__all__ = ["SIZE", "image_options", "network_options", "report_options", "use_threads", "which_network"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -67,6 +67,18 @@ def image_options(function: _F) -> _F:
     ):
         function = option(function)
     return function
+
+
+def which_network(default: str) -> Callable[[_F], _F]:
+    """--network."""
+    return click.option(
+        "--network",
+        "kind",
+        type=click.Choice(["expected", "torch", "numpy"]),
+        default=default,
+        show_default=True,
+        help="Torchvision's network, or one of the handwritten ones.",
+    )
 
 
 def report_options(function: _F) -> _F:

@@ -1,0 +1,85 @@
+"""What a capture keeps while a network runs: the operations so far, who made which value, and whether to go on."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
+
+__all__ = ["Recorder", "Recording", "StopForward"]
+
+
+class StopForward(Exception):  # noqa: N818 - a signal, not an error
+    """Ends a forward pass early: the part of the network that was asked for has run."""
+
+
+@dataclass
+class Recording:
+    """What a forward pass left behind; becomes a `Trace`.
+
+    Attributes:
+        ops: in the order they ran.
+        values: outputs by layer id, where they were to be kept.
+        returned: what the network gave, if it is one array and the pass was not stopped.
+        returned_by: layer id of the operation that made it.
+        stopped: whether the pass was stopped because the part that was asked for had run.
+    """
+
+    ops: list[Op] = field(default_factory=list)
+    values: dict[str, Array] = field(default_factory=dict)
+    returned: Array | None = None
+    returned_by: str | None = None
+    stopped: bool = False
+
+
+class Recorder:
+    """Keeps the operations of one forward pass; arrays and tensors alike, known by their identity.
+
+    Args:
+        x: the network's input.
+        until: stop once this part of the network has run.
+        keep: keep every value.
+    """
+
+    def __init__(self, x: Any, *, until: str | None, keep: bool) -> None:
+        self.recording = Recording()
+        self._until, self._keep = until, keep
+        self._namer = Namer()
+        self._producers: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._owns(x, INPUT)
+
+    def producer(self, value: Any) -> str | None:
+        """The id of the operation that made `value`, `input` for the network's input, None for anything else."""
+        ref, layer = self._producers.get(id(value), (None, None))
+        # An id is used again once its object is gone.
+        return layer if ref is not None and ref() is value else None
+
+    def name(self, path: str) -> str:
+        """The id of the operation that runs at `path` now.
+
+        Raises:
+            StopForward: it lies behind the part that was asked for.
+        """
+        layer, ops = self._namer.name(path), self.recording.ops
+        part = self._until
+        if part is not None and not is_within(layer, part) and any(is_within(op.layer, part) for op in ops):
+            raise StopForward
+        return layer
+
+    def add(self, op: Op, output: Any, array: Array) -> None:
+        """Note that `op` ran and made `output`, whose values are in `array`."""
+        self.recording.ops.append(op)
+        self._owns(output, op.layer)
+        if self._keep:
+            # A copy: a later operation in place would change it under our hands.
+            self.recording.values[op.layer] = array.copy()
+
+    def returns(self, output: Any, array: Array | None) -> None:
+        """Note what the network gave; `array` is a copy of its values, None if it is not one array."""
+        self.recording.returned_by = self.producer(output)
+        self.recording.returned = array
+
+    def _owns(self, value: Any, layer: str) -> None:
+        self._producers[id(value)] = (weakref.ref(value), layer)

@@ -66,8 +66,6 @@ def main() -> None:
     except InputError as error:
         _fail("\n".join((str(error), *getattr(error, "__notes__", ()))), 2)
     except ReaderGoneError:
-        # What Python still holds for the reader must not be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(2)
     except MemoryError:
         _fail("out of memory\nhelp: judge less at once: --batch 1, a smaller --size, or --until", 2)

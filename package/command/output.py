@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -31,9 +32,16 @@ def say(text: str, *, newline: bool = True) -> None:
     try:
         click.echo(text, nl=newline)
     except BrokenPipeError:
+        _forget_stdout()
         raise ReaderGoneError from None
     except OSError as error:
+        _forget_stdout()
         raise InputError(f"stdout: cannot be written, got {error.strerror}") from None
+
+
+def _forget_stdout() -> None:
+    # What Python still holds for stdout would be flushed at exit, fail again, and change the exit code.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def check_writable(output: Path | None) -> None:

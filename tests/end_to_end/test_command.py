@@ -317,7 +317,9 @@ def test_pickles_are_not_written(layerdiff, tmp_path):
 def shell(script: str, cwd) -> subprocess.CompletedProcess[str]:
     """A bash script in which `$layerdiff` is the command."""
     script = f"layerdiff='{sys.executable} -P -m layerdiff'\n{script}"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # Buffered, as users run it: what could not be written is then tried again when Python ends.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment["OMP_NUM_THREADS"] = "1"
     return subprocess.run(["bash", "-c", script], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -1,6 +1,6 @@
 """The constants of the allowances, measured: each kernel's float32 error against float64, in units of the rule's scale.
 
-    python benchmarks/allowance.py            all architectures, all photos, about ten minutes
+    python benchmarks/allowance.py            all architectures, all photos, about half an hour
     python benchmarks/allowance.py --quick    ResNet-18 and the cat
 
 Every layer of every architecture is given torchvision's own float32 activations; its float64 result on the same

@@ -1,6 +1,6 @@
 """A thousand clean runs over seeds and settings: how often does the instrument cry wolf?
 
-    python benchmarks/false_alarms.py --runs 1000     about ten minutes on two cores
+    python benchmarks/false_alarms.py --runs 1000     about half an hour on two cores
 
 Each run draws an architecture of one block a stage or a ResNet-18, its weights, an image, a size, a batch, a thread
 count, a memory format and which twin is judged, all from the run's seed. Every verdict must be `same`.

@@ -35,6 +35,8 @@ class Op:
         shape: of its output.
         dtype: of its output, by NumPy's name.
         in_place: whether its output is one of its inputs, changed.
+        keys: for each parameter its name in the network's state dict, where it has one.
+        inner: what a class that is one operation here did inside, in order; for those who want to open it.
         source: `file:line` of the call in the network's code, where it is known.
         run: takes the inputs' arrays, returns the output; computes in the inputs' dtype, whichever float that is. It
             may change its inputs and give the same output array twice: `playback.run` guards against both. None in a
@@ -50,6 +52,8 @@ class Op:
     shape: tuple[int, ...]
     dtype: str
     in_place: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inner: tuple[Op, ...] = field(default=(), repr=False)
     source: str | None = field(default=None, repr=False)
     run: Callable[..., Array] | None = field(default=None, repr=False)
 

@@ -1,117 +1,209 @@
-"""Alignment: which operation of the candidate stands for which one of the expected network."""
+"""Alignment: which operations of the candidate stand for which ones of the expected network.
+
+Both networks are put into an order that follows the data flow alone, and the two orders are aligned like two texts, by
+how much one operation looks like the other. What is then left over is looked at again: a padding of its own belongs to
+the convolution behind it, `mean` is pooling and flatten in one, a batch norm written out in arithmetic is a batch norm.
+All of this is only a proposal. The wiring of what was paired is compared here, and what each pair computes is compared
+by the judge; a wrong proposal makes a difference, never an agreement.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence, Set
 
-from layerdiff.compare.trace import INPUT, Op
+import numpy as np
 
-__all__ = ["Alignment", "Pair", "align"]
+from layerdiff.compare.graph import Graph
+from layerdiff.compare.grouping import Group, grouped
+from layerdiff.compare.names import plain_name
+from layerdiff.compare.pairs import Alignment, Confidence, Pair, outside_inputs
+from layerdiff.compare.resemblance import FORBIDDEN, gap_costs, resemblance, same_parameters
+from layerdiff.compare.trace import INPUT, Array, Op
 
-
-@dataclass(frozen=True)
-class Pair:
-    """An expected operation, its partner if it has one, and what is wrong with how the partner is wired."""
-
-    expected: Op
-    actual: Op | None
-    problems: tuple[str, ...] = ()
+__all__ = ["align"]
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Every expected operation in its order, and the candidate's operations that are left over."""
+def align(
+    expected: Sequence[Op],
+    actual: Sequence[Op],
+    *,
+    expected_output: str | None = None,
+    actual_output: str | None = None,
+    partial: bool = False,
+) -> Alignment:
+    """Pair the operations of two networks, whatever they are called and in whatever order they run.
 
-    pairs: tuple[Pair, ...]
-    extra: tuple[Op, ...]
-
-
-def align(expected: Sequence[Op], actual: Sequence[Op]) -> Alignment:
-    """Pair the operations of two networks that use the same layer ids.
-
-    Operations are paired by path. Where both networks run a path equally often, its calls are paired in order.
-    Where they do not (a block's one ReLU is called twice instead of thrice), by what they take as input, so that
-    the call that was left out is the one that is missing, not the last one. Wiring is compared between paired
-    operations; one without a partner is looked through to its own inputs, so that only it is blamed.
+    Args:
+        expected: in an order in which they can run.
+        actual: likewise.
+        expected_output: id of the operation whose output the expected network returns, where that is known.
+        actual_output: the same for the candidate; operations it does not depend on have no partner.
+        partial: `expected` is the first part of a network, and the candidate may go on after it.
     """
-    waiting: dict[str, list[Op]] = defaultdict(list)
-    for op in actual:
-        waiting[op.path].append(op)
-    calls = Counter(op.path for op in expected)
-    in_order = {path: len(ops) == calls[path] for path, ops in waiting.items()}
-    foreign = {op.layer for op in actual if op.path not in calls}
-
-    here, there = _Graph(expected), _Graph(actual)
-    partner: dict[str, str] = {INPUT: INPUT}  # of the candidate's operations, in the expected network
-    missing: set[str] = set()
-    chosen: list[tuple[Op, Op | None]] = []
-    for op in expected:
-        candidates = waiting[op.path]
-        if not in_order.get(op.path, False):
-            wanted = here.sources(op, through=missing)
-            candidates = [
-                other
-                for other in candidates
-                if _agree(_translate(there.sources(other, through=foreign), partner), wanted)
-            ]
-        if not candidates:
-            missing.add(op.layer)
-            chosen.append((op, None))
-            continue
-        other = candidates[0]
-        waiting[op.path].remove(other)
-        partner[other.layer] = op.layer
-        chosen.append((op, other))
-
-    extra = {op.layer for op in actual if op.layer not in partner}
-    pairs = []
-    for op, found in chosen:
-        if found is None:
-            pairs.append(Pair(op, None))
-            continue
-        wanted, given = here.sources(op, through=missing), _translate(there.sources(found, through=extra), partner)
-        pairs.append(Pair(op, found, _problems(op, found, wanted, given)))
-    return Alignment(tuple(pairs), tuple(op for op in actual if op.layer in extra))
+    here, there = Graph(expected, expected_output), Graph(actual, actual_output)
+    unused = there.unused()
+    ours, theirs = here.ordered(without=here.unused()), there.ordered(without=unused)
+    groups, extra = grouped(_steps(ours, theirs), here, there)
+    if partial:
+        extra = _before_the_end(extra, groups, there)
+    paired = {op.layer for group in groups for op in group.actual}
+    judge = _Wiring(here, there, groups, {op.layer for op in actual} - paired)
+    pairs = [judge.pair(group) for group in groups]
+    pairs += [Pair((op,), (), reason="its result is never used") for op in expected if op.layer in here.unused()]
+    place = {op.layer: i for i, op in enumerate(expected)}
+    pairs.sort(key=lambda pair: max(place[op.layer] for op in pair.expected))
+    return Alignment(tuple(pairs), tuple(op for op in actual if op.layer in {other.layer for other in extra}))
 
 
-Sources: TypeAlias = list[frozenset[str]]
+Steps = list[tuple[Op | None, Op | None]]
 
 
-class _Graph:
-    """Where the operations of one network take their inputs from."""
+def _steps(ours: Sequence[Op], theirs: Sequence[Op]) -> Steps:
+    """The best alignment of two sequences: pairs, and on either side operations alone.
 
-    def __init__(self, ops: Sequence[Op]) -> None:
-        self._ops = {op.layer: op for op in ops}
+    Source: Needleman & Wunsch 1970, with a cost for a gap that depends on what is left out.
+    """
+    if not ours or not theirs:
+        return [(op, None) for op in ours] + [(None, op) for op in theirs]
+    score = resemblance(ours, theirs)
+    down, right = gap_costs(ours), gap_costs(theirs)
+    best = _table(score, down, right)
+    steps: Steps = []
+    i, j = len(ours), len(theirs)
+    while i or j:
+        # A pair first: of equals, the one that pairs most.
+        if i and j and score[i - 1, j - 1] > FORBIDDEN / 2 and _is(best[i, j], best[i - 1, j - 1] + score[i - 1, j - 1]):
+            i, j = i - 1, j - 1
+            steps.append((ours[i], theirs[j]))
+        elif i and _is(best[i, j], best[i - 1, j] - down[i - 1]):
+            i -= 1
+            steps.append((ours[i], None))
+        else:
+            j -= 1
+            steps.append((None, theirs[j]))
+    return steps[::-1]
 
-    def sources(self, op: Op, *, through: Set[str]) -> Sources:
-        """For each input of `op` the layers it comes from, looking through those in `through` to what they take."""
-        return [self._behind(layer, through) for layer in op.inputs]
 
-    def _behind(self, layer: str, through: Set[str]) -> frozenset[str]:
-        if layer not in through:
-            return frozenset({layer})
-        return frozenset().union(*(self._behind(inner, through) for inner in self._ops[layer].inputs))
-
-
-def _translate(sources: Sources, partner: Mapping[str, str]) -> Sources:
-    return [frozenset(partner.get(layer, f"{layer} of the candidate") for layer in layers) for layers in sources]
-
-
-def _agree(found: Sources, wanted: Sources) -> bool:
-    return len(found) == len(wanted) and all(a & b for a, b in zip(found, wanted, strict=True))
+def _table(score: Array, down: Array, right: Array) -> Array:
+    n, m = score.shape
+    best = np.zeros((n + 1, m + 1))
+    best[1:, 0] = -np.cumsum(down)
+    best[0, 1:] = -np.cumsum(right)
+    offsets = np.concatenate([[0.0], np.cumsum(right)])
+    for i in range(1, n + 1):
+        row = best[i]
+        row[1:] = np.maximum(best[i - 1, :-1] + score[i - 1], best[i - 1, 1:] - down[i - 1])
+        # row[j] = max over k <= j of row[k] minus the gaps between: a running maximum once the gaps are added back.
+        np.maximum.accumulate(row + offsets, out=row)
+        row -= offsets
+    return best
 
 
-def _problems(op: Op, other: Op, wanted: Sources, found: Sources) -> tuple[str, ...]:
-    problems = []
-    if op.kind != other.kind:
-        problems.append(f"kind: got {other.kind}, expected {op.kind}")
-    if len(found) != len(wanted):
-        problems.append(f"inputs: got {len(found)}, expected {len(wanted)}")
-    # A sum does not mind the order of its terms.
-    elif not _agree(found, wanted) and not (op.kind == "add" and _agree(found[::-1], wanted)):
-        got, want = (" and ".join(sorted(frozenset().union(*sets))) for sets in (found, wanted))
-        problems.append(f"wiring: takes {got}, expected {want}")
-    return tuple(problems)
+def _is(value: float, other: float) -> bool:
+    return abs(value - other) < 1e-6
+
+
+def _before_the_end(extra: Sequence[Op], groups: Sequence[Group], there: Graph) -> list[Op]:
+    """Those of `extra` on which something that is paired depends; the rest runs after what was asked for."""
+    needed, waiting = set(), [op.layer for group in groups for op in group.actual]
+    while waiting:
+        layer = waiting.pop()
+        if layer not in needed and layer in there.ops:
+            needed.add(layer)
+            waiting.extend(there.ops[layer].inputs)
+    return [op for op in extra if op.layer in needed]
+
+
+class _Wiring:
+    """Compares where paired operations take their inputs from."""
+
+    def __init__(self, here: Graph, there: Graph, groups: Sequence[Group], extra: Set[str]) -> None:
+        self._here, self._there, self._extra = here, there, extra
+        self._missing = {op.layer for group in groups if not group.actual for op in group.expected}
+        # A group's last operations stand for each other; what lies inside it is nobody else's business.
+        self._partner = {INPUT: INPUT} | {
+            group.actual[-1].layer: group.expected[-1].layer for group in groups if group.actual
+        }
+
+    def pair(self, group: Group) -> Pair:
+        if not group.actual:
+            return Pair(group.expected, (), reason="the candidate has nothing in its place")
+        wanted, given = outside_inputs(group.expected), outside_inputs(group.actual)
+        want = self._here.sources(wanted, through=self._missing)
+        have = [self._translated(sources) for sources in self._there.sources(given, through=self._extra)]
+        feeds, at_fault = _matched(wanted, want, have)
+        problems = self._problems(group, want, have, at_fault)
+        reason, confidence = _why(group)
+        return Pair(group.expected, group.actual, feeds, problems, reason, confidence)
+
+    def _translated(self, sources: frozenset[str]) -> frozenset[str]:
+        return frozenset(self._partner.get(layer, f"{layer} of the candidate") for layer in sources)
+
+    def _problems(
+        self, group: Group, want: Sequence[frozenset[str]], have: Sequence[frozenset[str]], at_fault: bool
+    ) -> tuple[str, ...]:
+        problems = []
+        if len(group.expected) == 1 and len(group.actual) == 1:
+            (op,), (other,) = group.expected, group.actual
+            if op.kind != other.kind and not _says_nothing(op, other):
+                problems.append(f"kind: got {other.kind}, expected {op.kind}")
+            if len(op.inputs) != len(other.inputs):
+                problems.append(f"inputs: got {len(other.inputs)}, expected {len(op.inputs)}")
+                return tuple(problems)
+            at_fault = at_fault or not self._same_slots(op, other)
+        if at_fault:
+            got, wish = (" and ".join(sorted(frozenset().union(*sets))) for sets in (have, want))
+            problems.append(f"wiring: takes {got}, expected {wish}")
+        return tuple(problems)
+
+    def _same_slots(self, op: Op, other: Op) -> bool:
+        """Whether every single input comes from where it should; a sum does not mind the order of its terms."""
+        want = self._here.sources(op.inputs, through=self._missing)
+        have = [self._translated(sources) for sources in self._there.sources(other.inputs, through=self._extra)]
+        straight = all(a & b for a, b in zip(have, want, strict=True))
+        return straight or (op.kind == "add" and all(a & b for a, b in zip(have[::-1], want, strict=True)))
+
+
+def _matched(
+    wanted: Sequence[str], want: Sequence[frozenset[str]], have: Sequence[frozenset[str]]
+) -> tuple[tuple[str, ...], bool]:
+    """For each of the candidate's inputs the expected one it stands for; and whether any had to be guessed."""
+    left = list(range(len(wanted)))
+    feeds: list[str | None] = []
+    for sources in have:
+        found = next((i for i in left if want[i] & sources), None)
+        if found is not None:
+            left.remove(found)
+        feeds.append(None if found is None else wanted[found])
+    wrong = None in feeds or bool(left)
+    rest = [wanted[i] for i in left]
+    filled = [feed if feed is not None else (rest.pop(0) if rest else wanted[-1]) for feed in feeds]
+    return tuple(filled), wrong
+
+
+def _says_nothing(op: Op, other: Op) -> bool:
+    """Whether two kinds differ in name only: somebody's own class, or another way to move the same numbers."""
+    moves = {"flatten", "view", "reshape", "squeeze", "getitem"}
+    pools = {"adaptive_avg_pool2d", "mean", "avg_pool2d"}
+    own = other.kind not in _NAMES or op.kind not in _NAMES
+    return own or {op.kind, other.kind} <= moves or {op.kind, other.kind} <= pools
+
+
+_NAMES = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "linear", "add", "flatten", "view", "reshape",
+                    "squeeze", "getitem", "adaptive_avg_pool2d", "mean", "avg_pool2d", "leaky_relu", "relu6", "gelu",
+                    "silu", "elu", "adaptive_max_pool2d", "dropout", "identity", "cat", "sub", "mul"})  # fmt: skip
+
+
+def _why(group: Group) -> tuple[str, Confidence]:
+    op, other = group.expected[-1], group.actual[-1]
+    if op.path == other.path:
+        return "the same id", "certain"
+    if any(same_parameters(a, b) for a in group.expected for b in group.actual):
+        return "the same parameters", "certain"
+    if plain_name(op.path) == plain_name(other.path):
+        return "its name, translated", "likely"
+    if len(group.expected) > 1 or len(group.actual) > 1:
+        return "the same place in the data flow, written otherwise", "likely"
+    if op.kind == other.kind:
+        return "kind and place in the data flow", "likely"
+    return "place in the data flow", "weak"

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from layerdiff.compare.capture_numpy import record_numpy
+from layerdiff.compare.crash import Crash
+from layerdiff.compare.recorder import Recording
 from layerdiff.compare.trace import Array, Trace, digest
 from layerdiff.errors import InputError
 
-__all__ = ["capture"]
+__all__ = ["capture", "capture_to_the_end", "check_input"]
 
 
 def capture(
@@ -38,27 +40,63 @@ def capture(
     """
     check_input(x)
     # A copy: nothing the network does in place may reach the caller's array.
-    x, given = np.array(x, order="C"), digest(x)
+    recording = _record(network, np.array(x, order="C"), until=until, keep=keep, survive=False)
+    if not recording.ops:
+        raise InputError(f"capture: no operation ran, got {type(network).__name__}, expected at least one")
+    return _trace(network, recording, digest(x), name, until, metadata)
+
+
+def capture_to_the_end(
+    network: Any, x: Array, *, name: str | None = None, metadata: Mapping[str, str] | None = None
+) -> tuple[Trace, Crash | None]:
+    """The trace of a forward pass that may raise: what ran before, and where it ended.
+
+    A network of which nothing ran has a trace without operations.
+
+    Args:
+        network: a `torch.nn.Module`, or a NumPy network; see `capture`.
+        x: (n, c, h, w) float32, finite.
+        name: what the network is, in words.
+        metadata: text that travels with the trace.
+
+    Raises:
+        InputError: `x` is not such an array, or the network is of neither kind.
+    """
+    check_input(x)
+    recording = _record(network, np.array(x, order="C"), until=None, keep=False, survive=True)
+    return _trace(network, recording, digest(x), name, None, metadata), recording.crash
+
+
+def _record(network: Any, x: Array, *, until: str | None, keep: bool, survive: bool) -> Recording:
     if hasattr(network, "named_layers"):
-        recording = record_numpy(network, x, until=until, keep=keep)
-    elif hasattr(network, "named_modules"):
+        return record_numpy(network, x, until=until, keep=keep, survive=survive)
+    if hasattr(network, "named_modules"):
         # torch only where a torch network is captured: a NumPy network is judged without it.
         from layerdiff.compare.capture_torch import record_torch
 
-        recording = record_torch(network, x, until=until, keep=keep)
-    else:
-        raise InputError(f"capture: not a network, got {type(network).__name__}, expected a torch or NumPy network")
-    if not recording.ops:
-        raise InputError(f"capture: no operation ran, got {type(network).__name__}, expected at least one")
+        return record_torch(network, x, until=until, keep=keep, survive=survive)
+    raise InputError(f"capture: not a network, got {type(network).__name__}, expected a torch or NumPy network")
+
+
+def _trace(
+    network: Any,
+    recording: Recording,
+    input_digest: str,
+    name: str | None,
+    until: str | None,
+    metadata: Mapping[str, str] | None,
+) -> Trace:
     return Trace(
         network=name or type(network).__name__,
         ops=tuple(recording.ops),
         values=recording.values,
-        final=recording.ops[-1].layer,
+        final=recording.ops[-1].layer if recording.ops else "",
         returned=recording.returned,
         returned_by=recording.returned_by,
+        returned_as=recording.returned_as,
+        used=frozenset(recording.used),
         until=until if recording.stopped else None,
-        input_digest=given,
+        input_digest=input_digest,
         metadata=dict(metadata or {}),
     )
 

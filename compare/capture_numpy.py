@@ -10,14 +10,15 @@ import numpy as np
 
 from layerdiff.compare.kinds import attributes_of, kind_of_class
 from layerdiff.compare.recorder import Recorder, Recording, StopForward
-from layerdiff.compare.source import calling_line
+from layerdiff.compare.crash import Crash
+from layerdiff.compare.source import calling_line, line_of_traceback
 from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
 __all__ = ["record_numpy"]
 
 
-def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> Recording:
+def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool, survive: bool = False) -> Recording:
     """The operations of `network(x)`, what it gave, and all values where `keep`.
 
     A layer is an operation when it has no children. Where an input comes from is known by the identity of
@@ -30,6 +31,7 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> Re
         x: (n, c, h, w).
         until: stop once this part of the network has run.
         keep: keep every value.
+        survive: if the forward pass raises, give what ran before, with `Recording.crash`, and do not raise.
 
     Raises:
         InputError: a layer takes an array that no layer made.
@@ -40,6 +42,14 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool) -> Re
             output = network(x)
         except StopForward:
             recorder.recording.stopped = True
+        except InputError:
+            raise
+        except Exception as error:
+            if not survive:
+                raise
+            line = line_of_traceback(error.__traceback__)
+            message = (str(error).splitlines() or ["no message"])[0]
+            recorder.recording.crash = Crash("", "", "", type(error).__name__, message, source=line)
         else:
             recorder.returns(output, np.array(output) if isinstance(output, np.ndarray) else None)
     return recorder.recording
@@ -71,7 +81,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
             source=calling_line(),
             run=_runner(layer),
         )
-        recorder.add(op, output, output)
+        recorder.add(op, output, lambda: output)
 
     return hook
 

@@ -1,197 +1,465 @@
-"""Capture of a torch network: hooks for its leaf modules, a function mode for everything between them."""
+"""Capture of a torch network: a function mode sees every operation, hooks see in which module it runs."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from layerdiff.compare.kinds import attributes_of, kind_of_class, kind_of_function
-from layerdiff.compare.recorder import Recorder, Recording, StopForward
+from layerdiff.compare.crash import Crash
+from layerdiff.compare.folding import kind_of_own_class, roles_by_name
+from layerdiff.compare.functions import ROLES, name_of_function, named_arguments, settings
+from layerdiff.compare.kinds import attributes_of, kind_of_class
+from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line
 from layerdiff.compare.trace import Array, Op
-from layerdiff.errors import InputError
 
-__all__ = ["record_torch"]
+__all__ = ["on_meta", "record_torch"]
 
 
-def record_torch(network: nn.Module, x: Array, *, until: str | None, keep: bool) -> Recording:
+def record_torch(
+    network: nn.Module, x: Array | Tensor, *, until: str | None = None, keep: bool = False, survive: bool = False
+) -> Recording:
     """The operations of `network(x)`, what it gave, and all values where `keep`.
 
-    A module without children is one operation, whatever it does inside; so is every function, method or
-    operator called outside such a module that gives a tensor (`out + identity`, `torch.flatten`). The network runs as
-    it is, in whatever mode it is in; its hooks, buffers and mode, and torch's random state, are then as they were.
+    A module of torch's own without children is one operation, and so is a class of the network's own that builds one
+    layer out of arithmetic (`folding`); what happened inside is in `Op.inner`. So is every function, method or
+    operator called elsewhere that gives a tensor made from the input (`out + identity`, `F.relu`, `x.view`). Modules
+    are seen whether they are registered or not, and so are functions called on a module's weights without calling the
+    module. The network runs as it is, in whatever mode it is in; nothing is attached to it, and its buffers and
+    torch's random state are afterwards as they were.
 
     Args:
         network: takes one tensor.
-        x: (n, c, h, w).
+        x: (n, c, h, w); a meta tensor if the network is on meta tensors too: then nothing is computed.
         until: stop once this part of the network has run.
         keep: keep every value.
-
-    Raises:
-        InputError: a module without children gives something that is not a tensor.
+        survive: if the forward pass raises, give what ran before, with `Recording.crash`, and do not raise.
     """
-    tensor = torch.from_numpy(x)
-    recorder = Recorder(tensor, until=until, keep=keep)
-    watch = _Watch(recorder)
-    managers = (_buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks_on(network))
+    open_: set[str] = set()
+    tensor = x if isinstance(x, Tensor) else torch.from_numpy(x)
+    while True:
+        try:
+            return _record(network, tensor, until=until, keep=keep, survive=survive, open_=open_)
+        except ValueLeftError as left:
+            # What was taken for one operation gives something away that is used elsewhere: it is not one.
+            if left.path in open_:
+                raise
+            open_.add(left.path)
+
+
+def _record(
+    network: nn.Module, x: Tensor, *, until: str | None, keep: bool, survive: bool, open_: set[str]
+) -> Recording:
+    recorder = Recorder(x, until=until, keep=keep)
+    watch = _Watch(recorder, network, open_)
+    managers = (_buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(), watch)
+    recording = recorder.recording
     with contextlib.ExitStack() as stack:
-        for manager in (*managers, watch):
+        for manager in managers:
             stack.enter_context(manager)
         try:
-            output = network(tensor)
+            output = network(x)
         except StopForward:
-            recorder.recording.stopped = True
-    if not recorder.recording.stopped:
-        values = output.detach().clone().numpy() if isinstance(output, Tensor) else None
-        recorder.returns(output, values)
-    return recorder.recording
+            recording.stopped = True
+        except ValueLeftError:
+            raise
+        except Exception as error:
+            if not survive:
+                raise
+            recording.crash = watch.crash_of(error)
+            return recording
+    recording.crash = None
+    if not recording.stopped:
+        values = _array(output).copy() if isinstance(output, Tensor) and not output.is_meta else None
+        recorder.returns(output, values, "" if isinstance(output, Tensor) else _describe(output, recorder))
+    return recording
+
+
+@contextlib.contextmanager
+def on_meta(network: nn.Module) -> Iterator[None]:
+    """Every parameter and buffer of the network is a meta tensor meanwhile, and what it was afterwards."""
+    held: list[tuple[dict[str, Any], str, Tensor]] = []
+    made: dict[int, Tensor] = {}
+    for module in network.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is None:
+                    continue
+                held.append((tensors, name, tensor))
+                # A tensor that is shared stays shared.
+                if id(tensor) not in made:
+                    meta = torch.empty_like(tensor, device="meta")
+                    made[id(tensor)] = nn.Parameter(meta, False) if isinstance(tensor, nn.Parameter) else meta
+                tensors[name] = made[id(tensor)]
+    try:
+        yield
+    finally:
+        for tensors, name, tensor in held:
+            tensors[name] = tensor
+
+
+@dataclass
+class _Call:
+    """A module that is running."""
+
+    module: nn.Module
+    path: str
+    atomic: bool
+    start: int = 0
+    arguments: tuple[Any, Any] = field(default=((), {}))
 
 
 class _Watch(TorchFunctionMode):
     """Sees every module and function that runs, and tells the recorder."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, network: nn.Module, open_: set[str]) -> None:
         super().__init__()
-        self._recorder = recorder
-        self._path: list[str] = []
-        self._inside_leaf = 0
+        self._recorder, self._network, self._open = recorder, network, open_
+        self._calls: list[_Call] = []
+        self._paths: dict[int, str] = {}
+        for path, module in network.named_modules(remove_duplicate=False):
+            self._paths.setdefault(id(module), path)
+        self._origins: dict[int, tuple[weakref.ref[Any], str]] = {}
+        for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+            self._origins[id(tensor)] = (weakref.ref(tensor), name)
+        self._crash: tuple[BaseException, Crash] | None = None
+
+    # What runs
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self._inside_leaf:
+        if self._calls and self._calls[-1].atomic:
             return func(*args, **kwargs)
         leaves, spec = tree_flatten((args, kwargs))
         slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
-        output = func(*args, **kwargs)
-        if not slots or not isinstance(output, Tensor):
+        if not slots:
+            output = func(*args, **kwargs)
+            self._follow(leaves, output)
             return output
-        kind = kind_of_function(func.__name__)
-        scope = self._path[-1] if self._path else ""
-
-        def call(tensors: Sequence[Tensor]) -> Tensor:
-            filled = [_like(leaf, tensors[0].dtype) for leaf in leaves_kept]
-            for i, tensor in zip(slots, tensors, strict=True):
-                filled[i] = tensor
-            again_args, again_kwargs = tree_unflatten(filled, spec)
-            result: Tensor = func(*again_args, **again_kwargs)
-            return result
-
+        kind = name_of_function(func)
+        named = named_arguments(func, kind, args, kwargs)
+        try:
+            output = func(*args, **kwargs)
+        except Exception as error:
+            self._note_crash(error, kind, [leaves[i] for i in slots], named)
+            raise
+        # An assignment into a slice gives nothing, and changes its first argument.
+        result = args[0] if kind == "setitem" else output
         # The recorded call must not keep the activations alive.
-        leaves_kept = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
-        self._record(
-            path=f"{scope}.{kind}" if scope else kind,
-            kind=kind,
-            inputs=[leaves[i] for i in slots],
-            output=output,
-            attributes=_function_attributes(kind, args, kwargs),
-            parameters={},
-            run=_runner(call),
-        )
+        constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
+        for pick, tensor in _tensors(result):
+            call = _function_call(func, constants, slots, spec, pick, gives_first=kind == "setitem")
+            self._function(kind, named, [leaves[i] for i in slots], tensor, call)
         return output
 
-    def _record(
+    def _function(
+        self, kind: str, named: Mapping[str, Any], inputs: Sequence[Tensor], output: Tensor, call: _TensorCall
+    ) -> None:
+        tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
+        attributes = settings(kind, named)
+        if kind == "conv2d" and "weight" in tensors:
+            attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
+        name = kind
+        kind, tensors = _with_own_tensors(kind, tensors, inputs, call.constants(self._origin))
+        keys = {role: key for role, tensor in tensors.items() if (key := self._origin(tensor)) is not None}
+        scope = self._calls[-1].path if self._calls else ""
+        home = keys.get("weight", "").rpartition(".")[0]
+        # A weight that is used without calling its module: the module is what the reader knows.
+        path = home if home and home != scope and kind in {"conv2d", "linear", "batch_norm"} else _join(scope, name)
+        self._recorder.add(
+            self._op(path, kind, inputs, output, attributes, tensors, keys, call), output, lambda: _array(output)
+        )
+
+    def _op(
         self,
-        *,
         path: str,
         kind: str,
         inputs: Sequence[Tensor],
         output: Tensor,
-        attributes: dict[str, object],
-        parameters: dict[str, Array],
-        run: Callable[..., Array],
-    ) -> None:
-        layer = self._recorder.name(path)
-        array = output.detach().numpy()
-        op = Op(
-            layer=layer,
+        attributes: Mapping[str, object],
+        tensors: Mapping[str, Tensor],
+        keys: Mapping[str, str],
+        call: Callable[[Sequence[Tensor]], Tensor],
+        inner: tuple[Op, ...] = (),
+    ) -> Op:
+        return Op(
+            layer=self._recorder.name(path),
             path=path,
             kind=kind,
             inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
             attributes=attributes,
-            parameters=parameters,
+            parameters={role: _array(tensor) for role, tensor in tensors.items()},
             shape=tuple(output.shape),
-            dtype=array.dtype.name,
+            dtype=str(output.dtype).removeprefix("torch."),
             in_place=any(output is tensor for tensor in inputs),
+            keys=keys,
+            inner=inner,
             source=calling_line(),
-            run=run,
+            run=_runner(call),
         )
-        self._recorder.add(op, output, array)
+
+    # In which module
+
+    @contextlib.contextmanager
+    def hooks(self) -> Iterator[None]:
+        """Hooks for all modules there are, registered or made on the way; nothing is attached to any of them."""
+        before = register_module_forward_pre_hook(self._entering)
+        # Always: a network may catch what one of its modules raises, and go on.
+        after = register_module_forward_hook(self._leaving, with_kwargs=True, always_call=True)
+        try:
+            yield
+        finally:
+            before.remove()
+            after.remove()
+
+    def _entering(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        above = self._calls[-1] if self._calls else None
+        path = self._paths.get(id(module))
+        if path is None:
+            path = _join(above.path if above else "", type(module).__name__)
+        atomic = (above is not None and above.atomic) or _is_atomic(module)
+        self._calls.append(_Call(module, path, atomic, len(self._recorder.recording.ops)))
+
+    def _leaving(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
+        # Where the module raised, torch gives no output, and forgets the keywords too.
+        kwargs, output = rest if len(rest) == 2 else ({}, None)
+        call = self._calls[-1]
+        try:
+            inside_other = len(self._calls) > 1 and self._calls[-2].atomic
+            if output is None:
+                self._note_module_crash(call, args, kwargs)
+            elif not inside_other:
+                call.arguments = (args, kwargs)
+                self._module(call, output)
+        finally:
+            # Last, so that what we did ourselves above is not taken for the network's.
+            self._calls.pop()
+
+    def _module(self, call: _Call, output: object) -> None:
+        leaves, spec = tree_flatten(call.arguments)
+        if call.atomic:
+            slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
+            kind, own = _kind_of_module(call.module), dict(_own_tensors(call.module))
+            if not slots:
+                return
+            attributes = attributes_of(kind, call.module)
+            # torch's own layers name their tensors as we do.
+            self._add_module(call, kind, attributes, own, {name: name for name in own}, leaves, spec, slots, output, ())
+            return
+        inside = tuple(self._recorder.recording.ops[call.start :])
+        if not call.path or call.path in self._open or not isinstance(output, Tensor) or not inside:
+            return
+        if self._recorder.producer(output) not in {op.layer for op in inside}:
+            return
+        self._maybe_fold(call, inside, output)
+
+    def _maybe_fold(self, call: _Call, inside: tuple[Op, ...], output: Tensor) -> None:
+        leaves, spec = tree_flatten(call.arguments)
+        slots = [i for i, leaf in enumerate(leaves) if self._made_before(leaf, call.start)]
+        made = {op.layer for op in inside}
+        taken = {layer for op in inside for layer in op.inputs} - made
+        if not taken <= {self._recorder.producer(leaves[i]) for i in slots}:
+            return
+        own = dict(_own_tensors(call.module))
+        shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+        leaf = next(call.module.children(), None) is None
+        if len(inside) == 1 and leaf:
+            # One operation in a wrapper: what is known of it, under the wrapper's name.
+            (op,) = inside
+            named = kind_of_class(type(call.module).__name__)
+            kind = op.kind if named == type(call.module).__name__ else named
+            attributes = {**attributes_of(kind, call.module), **op.attributes}
+            roles = _roles_of(op, own, self._origin)
+        else:
+            mine = [key for tensor in own.values() if (key := self._origin(tensor)) is not None]
+            found = kind_of_own_class(type(call.module).__name__, leaf=leaf, own=shapes, inside=inside, mine=mine)
+            if found is None:
+                return
+            kind, attributes, roles = found, attributes_of(found, call.module), roles_by_name(shapes)
+        self._add_module(call, kind, attributes, own, roles, leaves, spec, slots, output, inside)
+
+    def _add_module(
+        self,
+        call: _Call,
+        kind: str,
+        attributes: dict[str, object],
+        own: Mapping[str, Tensor],
+        roles: Mapping[str, str],
+        leaves: Sequence[Any],
+        spec: Any,
+        slots: Sequence[int],
+        output: object,
+        inside: tuple[Op, ...],
+    ) -> None:
+        tensors = {role: own[name] for name, role in roles.items()}
+        keys = {role: key for role, tensor in tensors.items() if (key := self._origin(tensor)) is not None}
+        if len(inside) == 1:
+            tensors, keys = {}, dict(inside[0].keys)
+        inputs = [leaves[i] for i in slots]
+        constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
+        for pick, tensor in _tensors(output):
+            again = _ModuleCall(call.module, constants, slots, spec, pick)
+            op = self._op(call.path, kind, inputs, tensor, attributes, tensors, keys, again, inside)
+            if len(inside) == 1:
+                op = _with_parameters(op, inside[0])
+            if inside:
+                self._recorder.fold(call.start, op, tensor, lambda tensor=tensor: _array(tensor))  # type: ignore[misc]
+            else:
+                self._recorder.add(op, tensor, lambda tensor=tensor: _array(tensor))  # type: ignore[misc]
+
+    # Who made what
 
     def _made(self, value: object) -> bool:
         return isinstance(value, Tensor) and self._recorder.producer(value) is not None
 
-    @contextlib.contextmanager
-    def hooks_on(self, network: nn.Module) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            for path, module in network.named_modules():
-                leaf = next(module.children(), None) is None
-                before = module.register_forward_pre_hook(self._entering(path, leaf))
-                # Always: a network may catch what one of its modules raises, and go on.
-                after = module.register_forward_hook(self._leaving(path, leaf), always_call=True)
-                stack.callback(before.remove)
-                stack.callback(after.remove)
-            yield
+    def _made_before(self, value: object, start: int) -> bool:
+        if not self._made(value):
+            return False
+        layer = self._recorder.producer(value)
+        return layer not in {op.layer for op in self._recorder.recording.ops[start:]}
 
-    def _entering(self, path: str, leaf: bool) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if leaf:
-                self._inside_leaf += 1
-            else:
-                self._path.append(path)
+    def _origin(self, tensor: object) -> str | None:
+        ref, name = self._origins.get(id(tensor), (None, None))
+        return name if ref is not None and ref() is tensor else None
 
-        return hook
+    def _follow(self, leaves: Sequence[Any], output: object) -> None:
+        """A tensor made of one parameter alone is still that parameter: permuted, reshaped, cast."""
+        found = {origin for leaf in leaves if isinstance(leaf, Tensor) and (origin := self._origin(leaf)) is not None}
+        if len(found) == 1 and isinstance(output, Tensor):
+            self._origins.setdefault(id(output), (weakref.ref(output), next(iter(found))))
+            if self._origin(output) is None:
+                self._origins[id(output)] = (weakref.ref(output), next(iter(found)))
 
-    def _leaving(self, path: str, leaf: bool) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
-            if not leaf:
-                self._path.pop()
-                return
-            if output is None:
-                self._inside_leaf -= 1
-                return
-            if not isinstance(output, Tensor):
-                raise InputError(f"{path}: its forward gave a {type(output).__name__}, expected a tensor")
-            tensors = [value for value in inputs if isinstance(value, Tensor)]
-            kind = kind_of_class(type(module).__name__)
-            self._record(
-                path=path,
-                kind=kind,
-                inputs=tensors,
-                output=output,
-                attributes=attributes_of(kind, module),
-                parameters=_parameters(module),
-                run=_runner(_module_call(module)),
-            )
-            # Last, so that what we did ourselves above is not taken for the network's.
-            self._inside_leaf -= 1
+    # Where it ended
 
-        return hook
+    def crash_of(self, error: Exception) -> Crash:
+        """Where `error` was raised, as closely as it was seen."""
+        if self._crash is not None and self._crash[0] is error:
+            return self._crash[1]
+        return Crash("", "", "", type(error).__name__, _first_line(error), source=_raised_at(error))
+
+    def _note_crash(self, error: Exception, kind: str, inputs: Sequence[Tensor], named: Mapping[str, Any]) -> None:
+        scope = self._calls[-1].path if self._calls else ""
+        attributes = settings(kind, named)
+        shapes = {role: tuple(named[role].shape) for role in ROLES if isinstance(named.get(role), Tensor)}
+        if "weight" in shapes and kind == "conv2d":
+            attributes["kernel_size"] = shapes["weight"][2:]
+        self._keep_crash(error, _join(scope, kind), kind, inputs, attributes, shapes)
+
+    def _note_module_crash(self, call: _Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        error = sys.exc_info()[1]
+        if not call.atomic or not isinstance(error, Exception) or isinstance(error, (StopForward, ValueLeftError)):
+            return
+        if len(self._calls) > 1 and self._calls[-2].atomic:
+            return
+        kind = _kind_of_module(call.module)
+        inputs = [leaf for leaf in tree_flatten((args, kwargs))[0] if self._made(leaf)]
+        shapes = {name: tuple(tensor.shape) for name, tensor in _own_tensors(call.module)}
+        self._keep_crash(error, call.path, kind, inputs, attributes_of(kind, call.module), shapes)
+
+    def _keep_crash(
+        self,
+        error: Exception,
+        path: str,
+        kind: str,
+        inputs: Sequence[Tensor],
+        attributes: Mapping[str, object],
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        if self._crash is not None and self._crash[0] is error:
+            return
+        crash = Crash(
+            layer=self._recorder.name(path),
+            path=path,
+            kind=kind,
+            error=type(error).__name__,
+            message=_first_line(error),
+            inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
+            input_shapes=tuple(tuple(tensor.shape) for tensor in inputs),
+            attributes=attributes,
+            parameter_shapes=shapes,
+            source=calling_line(),
+        )
+        self._crash = (error, crash)
 
 
-def _parameters(module: nn.Module) -> dict[str, Array]:
-    named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-    return {name: tensor.detach().numpy() for name, tensor in named if tensor.is_floating_point()}
+# Running again
 
 
-def _module_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
-    def call(tensors: Sequence[Tensor]) -> Tensor:
+@dataclass(frozen=True)
+class _TensorCall:
+    function: Callable[..., Any]
+    leaves: Sequence[Any]
+    slots: Sequence[int]
+    spec: Any
+    pick: int | None
+    gives_first: bool
+
+    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
+        args, kwargs = _filled(self.leaves, self.slots, self.spec, tensors)
+        result = self.function(*args, **kwargs)
+        given = args[0] if self.gives_first else result
+        picked: Tensor = given if self.pick is None else tree_flatten(given)[0][self.pick]
+        return picked
+
+    def constants(self, origin: Callable[[object], str | None]) -> list[Tensor]:
+        """The tensors among its arguments that are parameters of the network, or made of one."""
+        return [leaf for leaf in self.leaves if isinstance(leaf, Tensor) and origin(leaf) is not None]
+
+
+def _function_call(
+    function: Callable[..., Any],
+    leaves: Sequence[Any],
+    slots: Sequence[int],
+    spec: Any,
+    pick: int | None,
+    *,
+    gives_first: bool,
+) -> _TensorCall:
+    return _TensorCall(function, leaves, slots, spec, pick, gives_first)
+
+
+@dataclass(frozen=True)
+class _ModuleCall:
+    module: nn.Module
+    leaves: Sequence[Any]
+    slots: Sequence[int]
+    spec: Any
+    pick: int | None
+
+    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
         dtype = tensors[0].dtype
-        buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in module.named_buffers()}
-        parameters = {name: _like(parameter, dtype) for name, parameter in module.named_parameters()}
+        buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
+        parameters = {name: _like(parameter, dtype) for name, parameter in self.module.named_parameters()}
+        args, kwargs = _filled(self.leaves, self.slots, self.spec, tensors)
         # On copies of what it could change, and in the precision of its inputs: the module stays as it is.
-        result: Tensor = functional_call(module, {**parameters, **buffers}, tuple(tensors))
-        return result
+        result = functional_call(self.module, {**parameters, **buffers}, args, kwargs)
+        picked: Tensor = result if self.pick is None else tree_flatten(result)[0][self.pick]
+        return picked
 
-    return call
+
+def _filled(
+    leaves: Sequence[Any], slots: Sequence[int], spec: Any, tensors: Sequence[Tensor]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    filled = [_like(leaf, tensors[0].dtype) for leaf in leaves]
+    for i, tensor in zip(slots, tensors, strict=True):
+        filled[i] = tensor
+    args, kwargs = tree_unflatten(filled, spec)
+    return args, kwargs
 
 
 def _runner(call: Callable[[Sequence[Tensor]], Tensor]) -> Callable[..., Array]:
@@ -210,16 +478,104 @@ def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
     return leaf.to(dtype if leaf.is_floating_point() else leaf.dtype, copy=copy)
 
 
-def _function_attributes(kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, object]:
-    if kind != "flatten":
-        return {}
-    named = dict(zip(("start_dim", "end_dim"), args[1:], strict=False)) | kwargs
-    return {"start_dim": named.get("start_dim", 0), "end_dim": named.get("end_dim", -1)}
+# Small facts
+
+
+def _is_atomic(module: nn.Module) -> bool:
+    """Whether a module is one of torch's own layers, or a subclass of one, and not a container."""
+    if next(module.children(), None) is not None or isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
+        return False
+    own = next(cls for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn."))
+    return own is not nn.Module
+
+
+def _kind_of_module(module: nn.Module) -> str:
+    names = [cls.__name__ for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn.")]
+    return kind_of_class(names[0] if names else type(module).__name__)
+
+
+def _own_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    return [(name, tensor) for name, tensor in named if tensor.is_floating_point()]
+
+
+def _with_own_tensors(
+    kind: str, tensors: dict[str, Tensor], inputs: Sequence[Tensor], constants: Sequence[Tensor]
+) -> tuple[str, dict[str, Tensor]]:
+    """The kind of arithmetic with one parameter: a product of matrices is a linear layer, a sum is a shift."""
+    if tensors or len(inputs) != 1 or len(constants) != 1:
+        return kind, tensors
+    (constant,) = constants
+    if kind == "matmul" and constant.ndim == 2 and inputs[0].ndim == 2:
+        return "linear", {"weight": constant.t()}
+    if kind in {"add", "sub"}:
+        return "shift", {"bias": constant}
+    return ("scale", {"weight": constant}) if kind in {"mul", "div"} else (kind, {})
+
+
+def _roles_of(op: Op, own: Mapping[str, Tensor], origin: Callable[[object], str | None]) -> dict[str, str]:
+    return {name: role for name, tensor in own.items() for role, key in op.keys.items() if origin(tensor) == key}
+
+
+def _with_parameters(op: Op, inner: Op) -> Op:
+    import dataclasses
+
+    return dataclasses.replace(op, parameters=inner.parameters, keys=inner.keys)
+
+
+def _array(tensor: Tensor) -> Array:
+    if tensor.is_meta:
+        # Of a shape, and of no size in memory: there are no values.
+        return np.broadcast_to(np.float32(0), tuple(tensor.shape))
+    found: Array = tensor.detach().numpy()
+    return found
+
+
+def _tensors(output: object) -> list[tuple[int | None, Tensor]]:
+    """The tensors an operation gave, each with its place where there are several."""
+    if isinstance(output, Tensor):
+        return [(None, output)]
+    if not isinstance(output, (tuple, list)):
+        return []
+    leaves = tree_flatten(output)[0]
+    return [(i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+
+
+def _describe(output: object, recorder: Recorder) -> str:
+    """What a network gave, if it is not one tensor."""
+    if output is None:
+        return "nothing (None)"
+    items: list[tuple[object, object]] = []
+    if isinstance(output, Mapping):
+        items = list(output.items())
+    elif isinstance(output, (tuple, list)):
+        items = list(enumerate(output))
+    made = [
+        f"{'item ' if isinstance(name, int) else ''}{name!r} is the output of {recorder.producer(value)}"
+        for name, value in items
+        if isinstance(value, Tensor) and recorder.producer(value) is not None
+    ]
+    count = f" of {len(items)}" if items else ""
+    return f"a {type(output).__name__}{count}" + (": " + ", ".join(made) if made else "")
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope else name
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or ["no message"])[0]
+
+
+def _raised_at(error: BaseException) -> str | None:
+    from layerdiff.compare.source import line_of_traceback
+
+    return line_of_traceback(error.__traceback__)
 
 
 @contextlib.contextmanager
 def _buffers_restored(network: nn.Module) -> Iterator[None]:
-    saved = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    saved = {name: buffer.clone() for name, buffer in network.named_buffers() if not buffer.is_meta}
     try:
         yield
     finally:

@@ -2,33 +2,89 @@
 
 from __future__ import annotations
 
-__all__ = ["attributes_of", "kind_of_class", "kind_of_function"]
+from collections.abc import Mapping
+
+__all__ = [
+    "ARITHMETIC",
+    "IDLE",
+    "MOVING",
+    "PLAIN",
+    "attributes_of",
+    "family",
+    "kind_of_class",
+    "kind_of_function",
+    "tidy",
+]
 
 _KINDS = {
     "Conv2d": "conv2d",
     "BatchNorm2d": "batch_norm",
+    "SyncBatchNorm": "batch_norm",
     "ReLU": "relu",
+    "ReLU6": "relu6",
+    "LeakyReLU": "leaky_relu",
+    "GELU": "gelu",
+    "SiLU": "silu",
+    "ELU": "elu",
     "MaxPool2d": "max_pool2d",
     "AvgPool2d": "avg_pool2d",
     "AdaptiveAvgPool2d": "adaptive_avg_pool2d",
+    "AdaptiveMaxPool2d": "adaptive_max_pool2d",
     "Linear": "linear",
     "Flatten": "flatten",
+    "ZeroPad2d": "pad",
+    "ConstantPad2d": "pad",
     "Dropout": "dropout",
+    "Dropout2d": "dropout",
     "Identity": "identity",
     "Add": "add",
 }
 
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "conv2d": ("kernel_size", "stride", "padding", "dilation", "groups"),
+    "conv2d": ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode"),
     "batch_norm": ("eps", "momentum", "training"),
     "max_pool2d": ("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
     "avg_pool2d": ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
     "adaptive_avg_pool2d": ("output_size",),
     "flatten": ("start_dim", "end_dim"),
     "dropout": ("p", "training"),
+    "leaky_relu": ("negative_slope",),
+    "pad": ("padding", "value"),
+    "mean": ("dim", "keepdim"),
 }
 
 _PAIRS = {"kernel_size", "stride", "padding", "dilation", "output_size"}
+
+IDLE = frozenset({"identity", "dropout", "contiguous", "clone", "to", "type", "float", "detach", "data", "type_as",
+                  "feature_dropout", "alpha_dropout", "dropout2d", "requires_grad", "cpu", "alias"})  # fmt: skip
+"""Kinds that give back what they are given, in eval mode; whether one really does is seen when it is run."""
+
+MOVING = frozenset({"flatten", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "getitem", "pad",
+                    "t", "T", "unflatten", "expand", "narrow", "select", "swapaxes", "movedim", "view_as",
+                    "reshape_as", "moveaxis"})  # fmt: skip
+"""Kinds that only move numbers, or put constants beside them."""
+
+ARITHMETIC = frozenset({"add", "sub", "rsub", "mul", "div", "truediv", "shift", "scale", "pow", "sqrt", "rsqrt",
+                        "reciprocal", "neg", "square", "mean", "sum", "clamp", "clamp_min", "maximum", "gt", "ge",
+                        "where", "amax", "max", "unfold", "matmul", "mm", "bmm", "einsum", "fold", "addmm", "baddbmm",
+                        "as_strided", "tensordot", "lt", "le", "type", "zeros_like", "relu", "abs"})  # fmt: skip
+"""Kinds from which people build a layer by hand."""
+
+PLAIN = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "linear", "add",
+                   "mean", "relu6", "leaky_relu", "gelu", "silu", "elu", "adaptive_max_pool2d", "hardtanh", "sigmoid",
+                   "cat", "add_relu"}) | IDLE | MOVING  # fmt: skip
+"""Kinds that stand for a layer of a network by themselves, so that a class made of them need not be one operation."""
+
+_FAMILIES: tuple[frozenset[str], ...] = (
+    frozenset({"relu", "relu6", "leaky_relu", "gelu", "silu", "elu", "sigmoid", "tanh", "hardtanh", "clamp", "selu",
+               "clamp_min", "softplus", "hardswish", "mish", "celu", "prelu", "threshold", "softmax"}),
+    frozenset({"max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_max_pool2d"}),
+    frozenset({"adaptive_avg_pool2d", "mean", "sum", "avg_pool2d", "adaptive_max_pool2d", "amax"}),
+    frozenset({"flatten", "view", "reshape", "squeeze", "getitem"}),
+    frozenset({"add", "sub", "cat"}),
+    frozenset({"linear", "matmul"}),
+    frozenset({"batch_norm", "group_norm", "layer_norm", "instance_norm"}),
+)  # fmt: skip
 
 
 def kind_of_class(name: str) -> str:
@@ -44,16 +100,32 @@ def kind_of_function(name: str) -> str:
     bare = name.strip("_")
     if name.startswith("__") and bare[:1] in "ri" and bare[1:] in {"add", "sub", "mul", "truediv", "matmul"}:
         bare = bare[1:]
-    return bare
+    return {"truediv": "div", "mm": "matmul", "true_divide": "div", "multiply": "mul", "subtract": "sub"}.get(bare, bare)
+
+
+def family(one: str, other: str) -> bool:
+    """Whether two kinds do the same job, so that one may stand where the other is expected."""
+    return one == other or any(one in kinds and other in kinds for kinds in _FAMILIES)
 
 
 def attributes_of(kind: str, layer: object) -> dict[str, object]:
     """The attributes that matter for `kind`, read off `layer`, sizes as pairs."""
-    found = {name: getattr(layer, name) for name in _ATTRIBUTES.get(kind, ()) if hasattr(layer, name)}
-    return {name: _pair(value) if name in _PAIRS else value for name, value in found.items()}
+    return tidy(kind, {name: getattr(layer, name) for name in _ATTRIBUTES.get(kind, ()) if hasattr(layer, name)})
+
+
+def tidy(kind: str, found: Mapping[str, object]) -> dict[str, object]:
+    """The attributes that matter for `kind`, sizes as pairs, a pooling's stride spelled out."""
+    kept = {name: found[name] for name in _ATTRIBUTES.get(kind, ()) if name in found}
+    if kind in {"max_pool2d", "avg_pool2d"} and kept.get("stride") in {None, ()}:
+        kept["stride"] = kept.get("kernel_size")
+    if kept.get("padding_mode") == "zeros":
+        del kept["padding_mode"]
+    return {name: _pair(value) if name in _PAIRS and kind != "pad" else value for name, value in kept.items()}
 
 
 def _pair(value: object) -> object:
     if isinstance(value, int):
         return (value, value)
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, (list, tuple)):
+        return tuple(value) * 2 if len(value) == 1 else tuple(value)
+    return value

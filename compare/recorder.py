@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from layerdiff.compare.crash import Crash
 from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
 
-__all__ = ["Recorder", "Recording", "StopForward"]
+__all__ = ["Recorder", "Recording", "StopForward", "ValueLeftError"]
 
 
 class StopForward(Exception):  # noqa: N818 - a signal, not an error
     """Ends a forward pass early: the part of the network that was asked for has run."""
+
+
+class ValueLeftError(Exception):
+    """A value from inside a class that was taken for one operation is used outside it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
 
 
 @dataclass
@@ -24,14 +34,20 @@ class Recording:
         values: outputs by layer id, where they were to be kept.
         returned: what the network gave, if it is one array and the pass was not stopped.
         returned_by: layer id of the operation that made it.
+        returned_as: what the network gave, in words, if it is not one array.
         stopped: whether the pass was stopped because the part that was asked for had run.
+        crash: the operation that raised, if one did and the network did not catch it.
+        used: names, in the state dict, of the parameters and buffers that took part.
     """
 
     ops: list[Op] = field(default_factory=list)
     values: dict[str, Array] = field(default_factory=dict)
     returned: Array | None = None
     returned_by: str | None = None
+    returned_as: str = ""
     stopped: bool = False
+    crash: Crash | None = None
+    used: set[str] = field(default_factory=set)
 
 
 class Recorder:
@@ -48,13 +64,22 @@ class Recorder:
         self._until, self._keep = until, keep
         self._namer = Namer()
         self._producers: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self._folded: dict[str, str] = {}
         self._owns(x, INPUT)
 
     def producer(self, value: Any) -> str | None:
-        """The id of the operation that made `value`, `input` for the network's input, None for anything else."""
+        """The id of the operation that made `value`, `input` for the network's input, None for anything else.
+
+        Raises:
+            ValueLeftError: it was made inside a class that has become one operation since.
+        """
         ref, layer = self._producers.get(id(value), (None, None))
         # An id is used again once its object is gone.
-        return layer if ref is not None and ref() is value else None
+        if ref is None or layer is None or ref() is not value:
+            return None
+        if layer in self._folded:
+            raise ValueLeftError(self._folded[layer])
+        return layer
 
     def name(self, path: str) -> str:
         """The id of the operation that runs at `path` now.
@@ -68,18 +93,29 @@ class Recorder:
             raise StopForward
         return layer
 
-    def add(self, op: Op, output: Any, array: Array) -> None:
-        """Note that `op` ran and made `output`, whose values are in `array`."""
+    def add(self, op: Op, output: Any, values: Callable[[], Array]) -> None:
+        """Note that `op` ran and made `output`; `values` gives a view of what is in it."""
         self.recording.ops.append(op)
+        self.recording.used.update(op.keys.values())
         self._owns(output, op.layer)
         if self._keep:
             # A copy: a later operation in place would change it under our hands.
-            self.recording.values[op.layer] = array.copy()
+            self.recording.values[op.layer] = values().copy()
 
-    def returns(self, output: Any, array: Array | None) -> None:
+    def fold(self, start: int, op: Op, output: Any, values: Callable[[], Array]) -> None:
+        """Note that all operations from the one numbered `start` were the inside of one, `op`."""
+        inside = self.recording.ops[start:]
+        del self.recording.ops[start:]
+        for inner in inside:
+            self._folded[inner.layer] = op.path
+            self.recording.values.pop(inner.layer, None)
+        self.add(op, output, values)
+
+    def returns(self, output: Any, array: Array | None, words: str = "") -> None:
         """Note what the network gave; `array` is a copy of its values, None if it is not one array."""
         self.recording.returned_by = self.producer(output)
         self.recording.returned = array
+        self.recording.returned_as = words
 
     def _owns(self, value: Any, layer: str) -> None:
         self._producers[id(value)] = (weakref.ref(value), layer)

@@ -69,6 +69,8 @@ class Trace:
         final: layer id of the last operation.
         returned: what the network itself gave; None where it was stopped before (`until`) or gave no single array.
         returned_by: layer id of the operation that made it; None where none of those recorded did.
+        returned_as: what the network gave, in words, where it is not one array.
+        used: names, in the network's state dict, of the tensors that took part; empty where that is not known.
         until: the part of the network after which it was stopped; None where it ran to its end.
         input_digest: SHA-256 of the input's shape, dtype and bytes.
         floors: for each layer the largest end-to-end error that rounding can explain, by layer id, where
@@ -82,6 +84,8 @@ class Trace:
     final: str
     returned: Array | None = field(default=None, repr=False)
     returned_by: str | None = None
+    returned_as: str = ""
+    used: frozenset[str] = field(default=frozenset(), repr=False)
     until: str | None = None
     input_digest: str = ""
     floors: Mapping[str, float] = field(default_factory=dict, repr=False)

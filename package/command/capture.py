@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from layerdiff.command.networks import capture_expected, describe_input, handwritten_network, load_subject
+from layerdiff.subject import capture_expected, describe_input, handwritten_network, load_subject
 from layerdiff.command.options import image_options, network_options, use_threads, which_network
 from layerdiff.command.output import check_writable, say
 from layerdiff.errors import InputError
@@ -35,7 +35,7 @@ def command(
     output: Path,
 ) -> int:
     """Write the trace of one network on an image: every layer's output, and how far rounding may move it."""
-    from layerdiff.command.environment import describe_environment, subject_facts
+    from layerdiff.environment import describe_environment, subject_facts
     from layerdiff.compare.capture import capture
     from layerdiff.compare.saved import write_trace
     from layerdiff.compare.trace import upto

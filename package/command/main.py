@@ -11,17 +11,19 @@ import sys
 
 import click
 
+from layerdiff.candidate.stages import finished
 from layerdiff.command.output import ReaderGoneError
 from layerdiff.errors import InputError
 
 __all__ = ["main"]
 
 _COMMANDS = {
-    "run": ("run", "Judge the handwritten networks against torchvision's, layer by layer."),
+    "run": ("run", "Judge networks against torchvision's, layer by layer."),
+    "shapes": ("shapes", "Two networks' shapes side by side, and why one crashes."),
     "capture": ("capture", "Write the trace of one network on an image."),
     "compare": ("compare", "Compare two traces, or judge a saved run again."),
     "classify": ("classify", "Name what an image shows: the five best classes."),
-    "weights": ("weights", "Inspect and export weights."),
+    "weights": ("weights", "Inspect, export and map weights."),
 }
 
 
@@ -62,11 +64,11 @@ def main() -> None:
         _fail("interrupted", 130)
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        _leave(2)
     except InputError as error:
         _fail("\n".join((str(error), *getattr(error, "__notes__", ()))), 2)
     except ReaderGoneError:
-        sys.exit(2)
+        _leave(2)
     except MemoryError:
         _fail("out of memory\nhelp: judge less at once: --batch 1, a smaller --size, or --until", 2)
     except Exception as error:
@@ -75,9 +77,14 @@ def main() -> None:
         first = (str(error).splitlines() or ["no message"])[0]
         _fail(f"a fault of ours: {type(error).__name__}: {first}\nhelp: LAYERDIFF_TRACEBACK=1 shows where", 2)
     else:
-        sys.exit(code if isinstance(code, int) else 0)
+        _leave(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:
     click.echo(f"error: {message}", err=True)
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    finished(code)
     sys.exit(code)

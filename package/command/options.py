@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["SIZE", "image_options", "network_options", "report_options", "use_threads", "which_network"]
+from layerdiff.candidate.supervise import DEFAULT_TIMEOUT
+
+__all__ = ["SIZE", "candidate_options", "run_options", "image_options", "network_options", "report_options", "use_threads", "which_network"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -28,7 +30,39 @@ SIZE = _Size()
 
 
 def network_options(function: _F) -> _F:
-    """--expected, --weights, --threads and --seed."""
+    """--expected (torchvision's ResNet-50 by default), --weights, --threads and --seed."""
+    option = click.option(
+        "--expected",
+        default="torchvision:resnet50",
+        show_default=True,
+        help="The reference: torchvision:NAME.",
+    )
+    return option(run_options(function))
+
+
+def candidate_options(function: _F) -> _F:
+    """--expected (by default what the candidate is most like), --timeout, and `run_options`."""
+    for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=DEFAULT_TIMEOUT,
+            show_default=True,
+            metavar="SECONDS",
+            help="What a candidate's import, building, forward pass or one layer may take.",
+        ),
+        click.option(
+            "--expected",
+            help="The reference: torchvision:NAME, FILE.py:CALL or module:CALL. Default: the torchvision network that "
+            "the candidate is most like; ResNet-50 for our own.",
+        ),
+    ):
+        function = option(function)
+    return run_options(function)
+
+
+def run_options(function: _F) -> _F:
+    """--weights, --threads and --seed."""
     for option in (
         click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the dense probe and the drift floor."),
         click.option("--threads", type=click.IntRange(1, 1024), help="For torch and NumPy; by default as they choose."),
@@ -37,13 +71,7 @@ def network_options(function: _F) -> _F:
             default="auto",
             show_default=True,
             help="imagenet1k_v1, imagenet1k_v2, FILE.pth, FILE.safetensors, txt:DIR, synthetic[:SEED] or auto "
-            "(imagenet1k_v1, else synthetic:0).",
-        ),
-        click.option(
-            "--expected",
-            default="torchvision:resnet50",
-            show_default=True,
-            help="The reference: torchvision:NAME.",
+            "(imagenet1k_v1, else synthetic:0); `run` also takes keep: a candidate's own stay.",
         ),
     ):
         function = option(function)

@@ -81,17 +81,17 @@ def _speaks_unicode() -> bool:
 
 
 @contextlib.contextmanager
-def progress(total: int) -> Iterator[Callable[[str, str], None]]:
-    """A bar on stderr while it is a terminal; `advance(candidate, layer)` before each layer."""
+def progress() -> Iterator[Callable[[str, str, int], None]]:
+    """A bar on stderr while it is a terminal; `advance(candidate, layer, layers)` before each layer of so many."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=total)
+        task = bar.add_task("", total=None)
 
-        def advance(candidate: str, layer: str) -> None:
-            bar.update(task, advance=1, description=f"{candidate} {layer}"[:48])
+        def advance(candidate: str, layer: str, layers: int) -> None:
+            bar.update(task, advance=1, total=layers, description=f"{candidate} {layer}"[:48])
 
         yield advance

@@ -1,16 +1,19 @@
-"""`layerdiff run`: the main job, both handwritten networks against torchvision's."""
+"""`layerdiff run`: the main job, one network or several against the expected one."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from layerdiff.command.networks import capture_expected, handwritten_network, load_subject
-from layerdiff.command.options import image_options, network_options, report_options, use_threads
+from layerdiff.candidate.stages import heartbeat, is_supervised, stage
+from layerdiff.candidate.supervise import supervised
+from layerdiff.command.options import candidate_options, image_options, report_options, use_threads
 from layerdiff.command.output import check_writable, deliver, progress
+from layerdiff.command.supervision import runs_foreign_code
 
 if TYPE_CHECKING:
     from layerdiff.handwritten.numpy_ops import Grade
@@ -19,15 +22,17 @@ __all__ = ["command"]
 
 
 @click.command(name="run")
-@network_options
+@candidate_options
 @click.option(
     "--actual",
     "candidates",
     multiple=True,
-    type=click.Choice(["torch", "numpy"]),
+    metavar="SPEC",
     default=("torch", "numpy"),
-    help="Which handwritten network; may be repeated. Default: both.",
+    help="What is judged: torch or numpy (our own networks), FILE.py:CALL, module:CALL, FILE.onnx, or a saved trace; "
+    "may be repeated. Default: both of our own.",
 )
+@click.option("--map", "mapping", type=click.Path(path_type=Path), help="A file made by `layerdiff weights map`.")
 @image_options
 @click.option(
     "--dtype",
@@ -43,13 +48,14 @@ __all__ = ["command"]
     type=click.Choice(["gemm", "im2col", "loops"]),
     default="gemm",
     show_default=True,
-    help="How the NumPy network convolves; loops takes hours at full size.",
+    help="How our NumPy network convolves; loops takes hours at full size.",
 )
 @report_options
 def command(
-    expected: str,
+    expected: str | None,
     candidates: Sequence[str],
     weights: str,
+    mapping: Path | None,
     images: Sequence[Path],
     size: tuple[int, int] | None,
     batch: int | None,
@@ -58,49 +64,44 @@ def command(
     grade: Grade,
     threads: int | None,
     seed: int,
+    timeout: float,
     form: str,
     output: Path | None,
     every_layer: bool,
     ascii_only: bool,
 ) -> int:
-    """Judge the handwritten networks against torchvision's, layer by layer.
+    """Judge networks against torchvision's, or against each other, layer by layer.
 
-    With no options: ResNet-50, both networks, a photo of a cat, float32 and float64.
+    With no options: both networks that come with layerdiff, ResNet-50, a photo of a cat, float32 and float64.
+
+    A candidate's file is code, and it runs with your rights.
     """
-    from layerdiff.command.environment import describe_environment, in_short, subject_facts
-    from layerdiff.compare.check import compare_with
-    from layerdiff.compare.result import Run
-    from layerdiff.compare.trace import upto
-
     check_writable(output)
+    specs = tuple(dict.fromkeys(candidates))
+    if runs_foreign_code((*specs, *([expected] if expected else []))) and not is_supervised():
+        return supervised(sys.argv[1:], timeout)
+    from layerdiff.running import run
+
     use_threads(threads)
-    subject = load_subject(expected, weights, images, size, batch)
-    trace = capture_expected(subject, until=until)
-    precisions = tuple(dict.fromkeys(dtypes))
-    environment = {
-        **describe_environment(),
-        **subject_facts(subject),
-        "dtypes": ", ".join(precisions),
-        "seed": str(seed),
-    }
-    reports = []
-    candidates = tuple(dict.fromkeys(candidates))
-    with progress(len(candidates) * len(upto(trace.ops, until))) as advance:
-        for kind in candidates:
-            network, name = handwritten_network(kind, subject, grade=grade)
-            reports.append(
-                compare_with(
-                    trace,
-                    network,
-                    subject.x,
-                    name=f"{name}, {' and '.join(precisions)}, {in_short(environment, kind)}",
-                    dtypes=precisions,  # type: ignore[arg-type]
-                    seed=seed,
-                    until=until,
-                    on_layer=lambda layer, kind=kind: advance(kind, layer),  # type: ignore[misc]
-                )
-            )
-            # One network's weights at a time.
-            del network
-    run = Run(environment=environment, reports=tuple(reports), notes=subject.notes)
-    return deliver(run, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)
+    with progress() as advance:
+
+        def on_layer(candidate: str, layer: str, layers: int) -> None:
+            heartbeat(layer)
+            advance(candidate, layer, layers * len(specs))
+
+        judged = run(
+            *specs,
+            expected=expected,
+            weights=weights,
+            images=images,
+            size=size,
+            batch=batch,
+            dtypes=tuple(dict.fromkeys(dtypes)),  # type: ignore[arg-type]
+            until=until,
+            seed=seed,
+            grade=grade,
+            mapping=mapping,
+            on_layer=on_layer,
+            on_stage=lambda what: stage(what, of=", ".join(specs)),
+        )
+    return deliver(judged, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)

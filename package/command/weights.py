@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from layerdiff.command.output import say
+from layerdiff.candidate.stages import is_supervised
+from layerdiff.candidate.supervise import supervised
+from layerdiff.command.options import SIZE, candidate_options, use_threads
+from layerdiff.command.output import check_writable, say
+from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.errors import InputError
 
 __all__ = ["command"]
@@ -14,7 +19,7 @@ __all__ = ["command"]
 
 @click.group(name="weights")
 def command() -> None:
-    """Inspect and export weights."""
+    """Inspect, export and map weights."""
 
 
 @command.command(name="inspect")
@@ -59,3 +64,51 @@ def export_weights(weights: str, target: Path, arch: str, overwrite: bool) -> in
         say(f"note: {note}")
     say(f"{target}: {len(loaded.state)} tensors of {loaded.source}, sha256 {loaded.sha256}")
     return 0
+
+
+@command.command(name="map")
+@click.argument("actual")
+@candidate_options
+@click.option("--size", type=SIZE, metavar="HxW", help="Height and width of the input; default 224x224.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A .json file; by default it is printed.")
+def map_weights(
+    actual: str,
+    expected: str | None,
+    weights: str,
+    size: tuple[int, int] | None,
+    output: Path | None,
+    threads: int | None,
+    seed: int,
+    timeout: float,
+) -> int:
+    """Say where each of the expected network's tensors goes in ACTUAL (as for `run --actual`).
+
+    The file can be edited and given to `run --map`. Exit code 1 if a tensor is left over on either side.
+    """
+    check_writable(output)
+    if runs_foreign_code((actual, *([expected] if expected else []))) and not is_supervised():
+        return supervised(sys.argv[1:], timeout)
+    from layerdiff.compare.weights_map import map_to_json, write_map
+    from layerdiff.running import find_transfer
+
+    use_threads(threads)
+    transfer, notes = find_transfer(actual, expected, weights, size)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if output is None:
+        say(map_to_json(transfer).decode(), newline=False)
+    else:
+        write_map(transfer, output)
+        say(f"{output}: {len(transfer.carried)} tensors have a place")
+    left = {
+        "no place for": transfer.unplaced,
+        "nothing for": transfer.unfilled,
+        "never used": transfer.unused,
+        "set to zero": transfer.zeroed,
+    }
+    for what, names in left.items():
+        if names:
+            click.echo(f"note: {what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}", err=True)
+    for suspicion in transfer.suspicions:
+        click.echo(f"note: {suspicion}", err=True)
+    return 1 if transfer.unplaced or transfer.unfilled or transfer.suspicions else 0

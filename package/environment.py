@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from layerdiff.command.networks import Subject
+from layerdiff.subject import Subject
 
 __all__ = ["describe_environment", "in_short", "subject_facts"]
 

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
 from layerdiff.compare.trace import INPUT, Op
 
-__all__ = ["Alignment", "Pair", "align"]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An expected operation, its partner if it has one, and what is wrong with how the partner is wired."""
-
-    expected: Op
-    actual: Op | None
-    problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """Every expected operation in its order, and the candidate's operations that are left over."""
-
-    pairs: tuple[Pair, ...]
-    extra: tuple[Op, ...]
+__all__ = ["align"]
 
 
 def align(expected: Sequence[Op], actual: Sequence[Op]) -> Alignment:
@@ -70,10 +53,11 @@ def align(expected: Sequence[Op], actual: Sequence[Op]) -> Alignment:
     pairs = []
     for op, found in chosen:
         if found is None:
-            pairs.append(Pair(op, None))
+            pairs.append(Pair((op,), ()))
             continue
         wanted, given = here.sources(op, through=missing), _translate(there.sources(found, through=extra), partner)
-        pairs.append(Pair(op, found, _problems(op, found, wanted, given)))
+        feeds = tuple(dict.fromkeys(op.inputs))[: len(outside_inputs((found,)))]
+        pairs.append(Pair((op,), (found,), feeds, _problems(op, found, wanted, given), "the same id", "certain"))
     return Alignment(tuple(pairs), tuple(op for op in actual if op.layer in extra))
 
 

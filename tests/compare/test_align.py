@@ -29,8 +29,8 @@ BLOCK = ops(
 
 def blamed(alignment):
     """What is missing, wired wrongly or too many."""
-    missing = [pair.expected.layer for pair in alignment.pairs if pair.actual is None]
-    wrong = [pair.expected.layer for pair in alignment.pairs if pair.problems]
+    missing = [pair.expected[-1].layer for pair in alignment.pairs if not pair.actual]
+    wrong = [pair.expected[-1].layer for pair in alignment.pairs if pair.problems]
     return missing, wrong, [op.layer for op in alignment.extra]
 
 
@@ -38,7 +38,9 @@ def test_equal_networks_pair_one_to_one():
     """Every operation of a network is paired with itself, and nothing is left over."""
     alignment = align(BLOCK, BLOCK)
 
-    assert [(op.layer, op.layer) for op in BLOCK] == [(p.expected.layer, p.actual.layer) for p in alignment.pairs]
+    assert [(op.layer, op.layer) for op in BLOCK] == [
+        (p.expected[-1].layer, p.actual[-1].layer) for p in alignment.pairs
+    ]
     assert blamed(alignment) == ([], [], [])
 
 
@@ -52,7 +54,7 @@ def test_the_call_that_was_left_out_is_the_missing_one():
     alignment = align(BLOCK, actual)
 
     assert blamed(alignment) == (["relu_1"], [], [])
-    assert alignment.pairs[6].actual.layer == "relu_1"
+    assert alignment.pairs[6].actual[-1].layer == "relu_1"
 
 
 def test_the_call_that_is_too_many_is_the_extra_one():

@@ -112,7 +112,8 @@ def measure(scene: Scene) -> None:
     torchs = operations["torch"]
     playback = Playback(list(torchs.values()), x, watched=())
     for layer, op in torchs.items():
-        inputs, output = playback.step()
+        played = playback.step()
+        inputs, output = played.inputs, played.output
         if RULES[op.kind].constant == 0:
             continue
         where = f"{layer} of {scene.name}"

@@ -22,7 +22,7 @@ from pages import DOCS, write_figures, write_part
 
 from layerdiff import Report, Trace, capture, load_image, load_weights, preprocess, state_dict, torchvision_model
 from layerdiff.compare.check import compare_with
-from layerdiff.compare.lane import dense_probe
+from layerdiff.compare.probe import dense_probe
 from layerdiff.compare.trace import Op
 from layerdiff.compare.yardstick import allowance_of, walk
 from layerdiff.handwritten import torch_resnet

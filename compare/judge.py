@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Literal
 
 import numpy as np
 
-from layerdiff.compare.align import Pair, align
+from layerdiff.compare.align import align
 from layerdiff.compare.capture import check_input
-from layerdiff.compare.differences import attribute_differences, parameter_differences
-from layerdiff.compare.lane import Found, Lane
+from layerdiff.compare.lane import Lane
+from layerdiff.compare.layers import layer_results
 from layerdiff.compare.output import output_problem
 from layerdiff.compare.result import Extra, LayerResult, Report
 from layerdiff.compare.trace import Array, Op, Trace, digest, is_within, upto
@@ -65,20 +64,21 @@ def judge(
         raise InputError(f"judge: nothing to compare, got {len(ops)} layers in {asked}, expected float32 or float64")
     others = _part(actual.ops, until)
     alignment = align(ops, others)
-    taken = tuple(pair.actual.layer for pair in alignment.pairs if pair.actual is not None)
+    returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
+    places = {op.layer: index for index, op in enumerate(ops)}
     layers: list[LayerResult] = []
     # The input's own precision is always walked: only there the replay can be held against the forward passes.
     walked = tuple(dict.fromkeys((x.dtype.name, *dtypes)))
-    with np.errstate(all="ignore"), ExitStack() as stack:
-        lanes = {dtype: Lane(np.dtype(dtype), ops, others, taken, x, seed) for dtype in walked}
-        for lane in lanes.values():
-            stack.callback(lane.close)
-        for index, pair in enumerate(alignment.pairs):
+    with np.errstate(all="ignore"):
+        lanes = {dtype: Lane(np.dtype(dtype), ops, others, alignment.pairs, x, seed, returned_by) for dtype in walked}
+        for pair in alignment.pairs:
             if on_layer is not None:
-                on_layer(pair.expected.layer)
+                for op in pair.expected:
+                    on_layer(op.layer)
             found = {dtype: lane.measure(pair) for dtype, lane in lanes.items()}
-            layers.append(_layer_result(index, pair, [found[dtype] for dtype in dtypes]))
+            layers.extend(layer_results(pair, [found[dtype] for dtype in dtypes], places))
         known, problem = output_problem(expected, actual, alignment, lanes[x.dtype.name], until)
+    layers.sort(key=lambda layer: layer.index)
     report = Report(
         expected=expected.network,
         actual=actual.network,
@@ -117,23 +117,3 @@ def _refuse_training(ops: Sequence[Op]) -> None:
             f"judge: {len(training)} layers of the expected network are in training mode, the first {training[0]}",
             help="call eval() on it: in training mode its outputs depend on the rest of the batch",
         )
-
-
-def _layer_result(index: int, pair: Pair, found: Sequence[Found]) -> LayerResult:
-    op, other = pair.expected, pair.actual
-    attributes = attribute_differences(op, other) if other else ()
-    parameters = parameter_differences(op, other) if other else ()
-    problems = (*pair.problems, *(problem for one in found for problem in one.problems))
-    return LayerResult(
-        index=index,
-        layer=op.layer,
-        partner=other.layer if other else None,
-        kind=op.kind,
-        shape=op.shape,
-        inputs=op.inputs,
-        measures=tuple(measure for one in found for measure in one.measures),
-        problems=tuple(dict.fromkeys(problems)),
-        differences=attributes + parameters,
-        parameters_differ=bool(parameters),
-        source=other.source if other else None,
-    )

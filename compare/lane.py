@@ -2,144 +2,238 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from layerdiff.compare.align import Pair
-from layerdiff.compare.metrics import measure
-from layerdiff.compare.playback import Playback, run, run_and_watch
-from layerdiff.compare.result import Measure
+from layerdiff.compare.bits import same_bits
+from layerdiff.compare.candidate import Candidate, Failed
+from layerdiff.compare.expected import Expected, Part
+from layerdiff.compare.metrics import equal, measure
+from layerdiff.compare.pairs import Pair, outside_inputs
+from layerdiff.compare.playback import Played, play
+from layerdiff.compare.probe import dense_inputs
+from layerdiff.compare.result import Measure, Probe
 from layerdiff.compare.trace import Array, Op, Trace
-from layerdiff.compare.yardstick import Step, allowance_of, generator, walk
+from layerdiff.compare.yardstick import walk
+from layerdiff.errors import InputError
 
-__all__ = ["Found", "Lane", "dense_probe"]
+__all__ = ["Found", "Lane"]
 
 
+@dataclass
 class Found:
-    """What one lane found of one layer."""
+    """What one lane found of one pair.
 
-    def __init__(self) -> None:
-        self.measures: list[Measure] = []
-        self.problems: list[str] = []
+    Attributes:
+        measures: the comparisons made.
+        problems: what is wrong before any value.
+        float32_only: why the candidate's operations, or the expected ones, cannot run in this precision.
+        float32_before: id of the operation before, on the way to this one, that cannot.
+    """
+
+    measures: list[Measure] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    float32_only: str = ""
+    float32_before: str = ""
 
 
 class Lane:
-    """Both networks in one precision."""
+    """Both networks in one precision.
+
+    Args:
+        dtype: the precision.
+        ops: the expected network's.
+        others: the candidate's.
+        pairs: of these, in the order of their last expected operations.
+        x: the input, in its own precision.
+        seed: of the dense probe and the floor.
+        returned_by: ids of the operations whose output each network returned; None where it is not known.
+    """
 
     def __init__(
         self,
         dtype: np.dtype[Any],
         ops: Sequence[Op],
         others: Sequence[Op],
-        taken: Sequence[str],
+        pairs: Sequence[Pair],
         x: Array,
         seed: int,
+        returned_by: tuple[str | None, str | None] = (None, None),
     ) -> None:
-        # Where the candidate raises in another precision than its own, it cannot be cast, and is not wrong.
+        # Where an operation raises in another precision than its own, it cannot be cast, and is not wrong.
         self._own = x.dtype == dtype
-        x = x.astype(dtype)
-        self._dtype, self._seed = dtype, seed
-        self._last: dict[str, Array] = {}
-        self.floor = 0.0
-        self._steps = walk(ops, x, seed=seed)
-        self._actual: Playback | None = Playback(others, x, watched=taken)
-
-    def close(self) -> None:
-        """Let go of everything that is held."""
-        self._steps.close()  # type: ignore[attr-defined]
+        x = x.astype(dtype, copy=False)
+        self._dtype, self._seed, self._ops, self._x = dtype, seed, ops, x
+        self._expected: Expected | None = Expected(ops, pairs, x, seed, returned_by[0])
+        self._returned_by = returned_by[1]
+        wanted = [pair.actual[-1].layer for pair in pairs if pair.actual]
+        if self._returned_by is not None:
+            wanted.append(self._returned_by)
+        self._candidate = Candidate(others, x, wanted)
+        self._uncast: set[str] = set()
+        self._ended = ""
 
     def measure(self, pair: Pair) -> Found:
-        """Play the next layer of the expected network, and measure its partner against it."""
+        """Play the next pair of the expected network, and measure the candidate's operations against it.
+
+        Raises:
+            InputError: the expected network's operations do not run again in their own precision.
+        """
+        part = self._play(pair)
+        if part is None:
+            return Found(float32_only=self._ended)
         found = Found()
-        step = next(self._steps)
-        self._last, self.floor = {"expected": step.output}, step.floor
-        if pair.actual is not None and step.allowance is not None:
-            self._end_to_end(pair.actual, step, found)
-            self._alone(pair.actual, step, found)
+        if pair.actual:
+            alone = self._alone(part, found)
+            self._end_to_end(part, alone, found)
+            if alone is not None and part.known and found.measures and found.measures[0].probe == "activations":
+                self._dense(part, found)
         return found
 
     def reproduces(self, side: str, trace: Trace) -> bool:
-        """Whether the last output that was played is what the network itself returned."""
-        again, returned = self._last.get(side), trace.returned
+        """Whether the replay of the operation that made it is what the network itself returned."""
+        again, returned = self._again(side), trace.returned
         if again is None or returned is None or again.shape != returned.shape:
             return False
         # Two runs of one kernel need not agree to the bit (alignment, threads), but they agree to rounding.
-        both_nan = np.isnan(again) & np.isnan(returned)
-        return bool(np.all((np.abs(again - returned) <= self.floor) | (again == returned) | both_nan))
+        return same_bits(again, returned) or self.agrees(again, returned)
 
-    def _end_to_end(self, other: Op, step: Step, found: Found) -> None:
-        if self._actual is None:
-            return
-        try:
-            output = self._actual.take(other.layer)
-        except Exception:
-            self._actual = None
-            return
-        if _mismatch(output, step.output) is None:
-            found.measures.append(measure("propagated", step.output, output, step.floor))
-        self._last["actual"] = output
+    def agrees(self, one: Array, other: Array) -> bool:
+        """Whether two arrays lie no further apart than the whole network's rounding explains."""
+        floor = 0.0
+        for step in walk(self._ops, self._x, seed=self._seed):
+            floor = step.floor
+        both_nan = np.isnan(one) & np.isnan(other)
+        return bool(np.all((np.abs(one - other) <= floor) | (one == other) | both_nan))
 
-    def _alone(self, other: Op, step: Step, found: Found) -> None:
-        if len(other.inputs) != len(step.inputs):
-            return
+    def _again(self, side: str) -> Array | None:
+        if side == "expected":
+            return None if self._expected is None else self._expected.kept
+        if self._returned_by is None:
+            return None
         try:
-            output, changed = run_and_watch(other, step.inputs)
+            return self._candidate.value(self._returned_by)
+        except Failed:
+            return None
+
+    def _play(self, pair: Pair) -> Part | None:
+        if self._expected is None:
+            return None
+        try:
+            part = self._expected.advance()
         except Exception as error:
             if self._own:
-                found.problems.append(f"crash: {_first_line(error)}")
-            return
-        if changed and not other.in_place:
-            found.problems.append("in place: changes what it is given, and gives something else")
-        problem = _mismatch(output, step.output)
-        if problem is not None:
-            found.problems.append(problem)
-            return
-        found.measures.append(measure("activations", step.output, output, step.allowance))  # type: ignore[arg-type]
-        self._dense(other, step, found)
+                raise InputError(
+                    f"judge: the expected network's {pair.expected[-1].layer} cannot be run again, "
+                    f"got {_first_line(error)}"
+                ) from error
+            self._end(pair, _first_line(error))
+            return None
+        made = part.output.dtype
+        if not self._own and np.issubdtype(made, np.floating) and made != self._dtype:
+            self._end(pair, f"it gives {made}")
+            return None
+        return part
 
-    def _dense(self, other: Op, step: Step, found: Found) -> None:
-        inputs = tuple(
-            dense_probe(_probe_shape(step.op, array.shape), self._dtype, seed=self._seed, layer=f"{step.op.layer}#{i}")
-            for i, array in enumerate(step.inputs)
-        )
-        expected = run(step.op, inputs)
-        allowance = allowance_of(step.op, inputs, expected)
+    def _end(self, pair: Pair, why: str) -> None:
+        self._expected = None
+        self._ended = f"the expected network's {pair.expected[-1].layer} cannot run in {self._dtype}: {why}"
+
+    def _alone(self, part: Part, found: Found) -> list[Played] | None:
+        """Run the candidate's operations on the expected network's values; None where they give nothing to compare."""
+        pair = part.pair
+        needed = outside_inputs(pair.actual)
+        if part.feeds is None or len(part.feeds) != len(needed):
+            return None
         try:
-            output = run(other, inputs)
+            played, spoilt = play(pair.actual, dict(zip(needed, part.feeds, strict=True)))
+        except Exception as error:
+            self._cannot(pair, f"crash: {_first_line(error)}", _first_line(error), found)
+            return None
+        if spoilt:
+            found.problems.append("in place: changes what it is given, and gives something else")
+        output = played[-1].output
+        if output.shape == part.output.shape and output.dtype != part.output.dtype:
+            problem = f"dtype: got {output.dtype} for inputs of {part.output.dtype}, expected {part.output.dtype}"
+            self._cannot(pair, problem, f"it gives {output.dtype}", found)
+            return None
+        if output.shape != part.output.shape:
+            found.problems.append(f"shape: got {output.shape}, expected {part.output.shape}")
+            return played
+        if part.known:
+            found.measures.append(_compare("activations", part.output, output, lambda: _known(part.allowance)))
+        return played
+
+    def _cannot(self, pair: Pair, problem: str, why: str, found: Found) -> None:
+        if self._own:
+            found.problems.append(problem)
+        else:
+            self._uncast.update(op.layer for op in pair.actual)
+            found.float32_only = f"cannot run in {self._dtype}: {why}"
+
+    def _end_to_end(self, part: Part, alone: list[Played] | None, found: Found) -> None:
+        """Measure the candidate's own value, made from the image on.
+
+        Where what its operations are given is the same to the bit as what they were given alone, what they gave alone
+        is their output here too: they are functions of their inputs, and one that is not does not give again what the
+        network returned (`output`). A value that is the same to the bit as the expected one is held as the same array.
+        """
+        pair, expected = part.pair, self._expected
+        last = pair.actual[-1].layer
+        if found.float32_only:
+            self._candidate.refuse(last)
+            return
+        try:
+            if alone is not None and part.feeds is not None:
+                needed = outside_inputs(pair.actual)
+                own = [self._candidate.value(layer) for layer in needed]
+                if all(same_bits(mine, given) for mine, given in zip(own, part.feeds, strict=True)):
+                    self._candidate.accept(pair.actual, {one.op.layer: one.output for one in alone})
+            output = self._candidate.take(last)
+        except Failed as failed:
+            if failed.args[0] in self._uncast:
+                found.float32_before = failed.args[0]
+            return
+        if same_bits(output, part.output):
+            self._candidate.share(last, part.output)
+            if part.known:
+                found.measures.append(equal("propagated", part.output))
+        elif output.shape == part.output.shape and output.dtype == part.output.dtype and expected is not None:
+            if part.known:
+                found.measures.append(measure("propagated", part.output, output, expected.floor()))
+            else:
+                expected.drift_from_start()
+
+    def _dense(self, part: Part, found: Found) -> None:
+        pair = part.pair
+        given = dense_inputs(part, self._dtype, self._seed)
+        expected, _ = play(pair.expected, given)
+        needed = outside_inputs(pair.actual)
+        try:
+            played, _ = play(pair.actual, {a: given[b] for a, b in zip(needed, pair.feeds, strict=True)})
         except Exception as error:
             found.problems.append(f"crash on the dense probe: {_first_line(error)}")
             return
-        if _mismatch(output, expected) is None and allowance is not None:
-            found.measures.append(measure("dense", expected, output, allowance))
+        want, output = expected[-1].output, played[-1].output
+        if output.shape == want.shape and output.dtype == want.dtype:
+            same = Part(pair, tuple(expected), None)
+            found.measures.append(_compare("dense", want, output, lambda: _known(same.allowance)))
 
 
-def dense_probe(shape: tuple[int, ...], dtype: np.dtype[Any], *, seed: int, layer: str) -> Array:
-    """An input of both signs, no zeros and magnitudes from 0.5 to 1.5, the same in every precision."""
-    draws = generator(seed, layer, "dense").random(shape, dtype=np.float32)
-    draws -= np.float32(0.5)
-    draws += np.copysign(np.float32(0.5), draws)
-    draws *= np.float32(1.5)
-    return draws.astype(dtype, copy=False)
+def _compare(probe: Probe, expected: Array, actual: Array, allowance: Callable[[], Array]) -> Measure:
+    """Measure one array against another; what is the same to the bit needs no allowance."""
+    if same_bits(expected, actual):
+        return equal(probe, expected)
+    return measure(probe, expected, actual, allowance())
 
 
-def _probe_shape(op: Op, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The input's shape, or one large enough that every weight of a kernel meets something else than padding."""
-    if op.kind != "conv2d":
-        return shape
-    kernel, dilation = op.parameters["weight"].shape[2:], op.attributes["dilation"]
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]  # type: ignore[call-overload]
-    return (*shape[:2], *(max(size, span) for size, span in zip(shape[2:], spans, strict=True)))
+def _known(allowance: Array | None) -> Array:
+    assert allowance is not None, "asked for only where `known` says that there is one"
+    return allowance
 
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
-
-
-def _mismatch(actual: Array, expected: Array) -> str | None:
-    if actual.shape != expected.shape:
-        return f"shape: got {actual.shape}, expected {expected.shape}"
-    if actual.dtype != expected.dtype:
-        return f"dtype: got {actual.dtype} for inputs of {expected.dtype}, expected {expected.dtype}"
-    return None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from layerdiff.compare.align import Alignment
 from layerdiff.compare.lane import Lane
+from layerdiff.compare.pairs import Alignment
 from layerdiff.compare.trace import Trace
 from layerdiff.errors import InputError
 
@@ -31,13 +29,16 @@ def output_problem(
             "judge: the expected network's output is not what its operations give",
             help="was it changed since it was captured, or does it return something else than one tensor?",
         )
+    other = getattr(actual, "returned_as", "")
+    if other:
+        return True, f"it returns {other}, expected one tensor"
     if have is None:
         return False, ""
     if have.shape != want.shape or have.dtype != want.dtype:
         return True, f"its output is {have.dtype}{have.shape}, expected {want.dtype}{want.shape}"
-    source = {pair.actual.layer: pair.expected.layer for pair in alignment.pairs if pair.actual is not None}
+    source = {pair.actual[-1].layer: pair.expected[-1].layer for pair in alignment.pairs if pair.actual}
     if actual.returned_by is None:
-        same = bool(np.all(np.abs(have - want) <= lane.floor))
+        same = lane.agrees(have, want)
         return False, "" if same else "its output differs, and comes from no operation that was recorded"
     if source.get(actual.returned_by) != expected.returned_by:
         return True, f"its output is that of {actual.returned_by}, expected that of {expected.returned_by}"

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from layerdiff.compare.bits import same_bits
 from layerdiff.compare.trace import INPUT, Array, Op
 
-__all__ = ["Playback", "run", "run_and_watch"]
+__all__ = ["Playback", "Played", "play", "run", "run_and_watch"]
+
+
+@dataclass(frozen=True)
+class Played:
+    """One operation, played: what it was given, and what it gave."""
+
+    op: Op
+    inputs: tuple[Array, ...] = field(repr=False)
+    output: Array = field(repr=False)
 
 
 class Playback:
@@ -18,42 +30,82 @@ class Playback:
     Args:
         ops: in the order they run; each can be run (`Op.run`).
         x: the network's input, in the precision to compute in.
-        watched: ids of the operations whose output will be taken once by `take`.
+        watched: ids whose value will be taken by `take`, each as often as it stands there.
     """
 
-    def __init__(self, ops: Sequence[Op], x: Array, watched: Sequence[str]) -> None:
+    def __init__(self, ops: Sequence[Op], x: Array, watched: Iterable[str]) -> None:
         self._ops = list(ops)
         self._next = 0
         self._values: dict[str, Array] = {INPUT: x}
         self._readers = Counter(layer for op in ops for layer in op.inputs)
         self._readers.update(watched)
 
-    def step(self, add: Array | None = None) -> tuple[tuple[Array, ...], Array]:
-        """Run the next operation, add to its output if asked, and return its inputs and output."""
+    def fork(self, moved: Mapping[str, Array]) -> Playback:
+        """A second playback that goes on from here, with some of the values it starts from replaced."""
+        other = copy.copy(self)
+        other._readers = Counter(layer for op in self._ops[self._next :] for layer in op.inputs)
+        other._values = {
+            layer: moved.get(layer, value) for layer, value in self._values.items() if other._readers[layer] > 0
+        }
+        return other
+
+    def step(self, add: Array | None = None) -> Played:
+        """Run the next operation, and add to its output if asked.
+
+        Raises:
+            Exception: whatever the operation raises.
+        """
         op = self._ops[self._next]
-        self._next += 1
         inputs = tuple(self._values[layer] for layer in op.inputs)
         output = run(op, inputs)
+        self._next += 1
         if add is not None:
             output = (output + add).astype(output.dtype)
         for layer in op.inputs:
             self._read(layer)
         if self._readers[op.layer] > 0:
             self._values[op.layer] = output
-        return inputs, output
+        return Played(op, inputs, output)
 
     def take(self, layer: str) -> Array:
-        """The output of `layer`, running whatever must run before it."""
+        """The value of `layer`, running whatever must run before it."""
         while layer not in self._values:
             self.step()
         output = self._values[layer]
         self._read(layer)
         return output
 
+    def holds(self, layer: str) -> bool:
+        """Whether the value of `layer` was made, and is still held."""
+        return layer in self._values
+
     def _read(self, layer: str) -> None:
         self._readers[layer] -= 1
         if self._readers[layer] <= 0:
             self._values.pop(layer, None)
+
+
+def play(ops: Sequence[Op], given: Mapping[str, Array]) -> tuple[list[Played], bool]:
+    """Run a few operations by themselves.
+
+    Args:
+        ops: in the order they run.
+        given: the value of everything they take from outside, by id.
+
+    Returns:
+        Each of them, played, and whether one of them changed what it was given and is not known to do so.
+
+    Raises:
+        Exception: whatever an operation raises; ValueError where one was read from a file and cannot be run.
+    """
+    values, played, spoilt = dict(given), [], False
+    for op in ops:
+        inputs = tuple(values[layer] for layer in op.inputs)
+        output, changed = run_and_watch(op, inputs)
+        spoilt |= changed and not op.in_place
+        values[op.layer] = output
+        played.append(Played(op, inputs, output))
+    return played, spoilt
 
 
 def run(op: Op, inputs: Sequence[Array]) -> Array:
@@ -75,7 +127,7 @@ def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
     """
     given = [array.copy(order="K") for array in inputs]
     output = _run(op, given)
-    return output, any(not _same_bits(a, b) for a, b in zip(given, inputs, strict=True))
+    return output, any(not same_bits(a, b) for a, b in zip(given, inputs, strict=True))
 
 
 def _run(op: Op, given: Sequence[Array]) -> Array:
@@ -83,9 +135,3 @@ def _run(op: Op, given: Sequence[Array]) -> Array:
         raise ValueError(f"{op.layer}: cannot be run again, it comes from a saved trace")
     output = op.run(*given)
     return np.array(output, order="K")
-
-
-def _same_bits(a: Array, b: Array) -> bool:
-    # As integers: a NaN that stayed as it was did not change.
-    bits = np.dtype(f"i{a.itemsize}")
-    return bool(np.array_equal(a.view(bits), b.view(bits)))

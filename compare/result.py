@@ -30,7 +30,7 @@ class Measure:
         index: of the element that is furthest beyond its allowance, or nearest to it.
         expected: its value there.
         actual: its value there.
-        allowed: its allowance there.
+        allowed: its allowance there; None where both arrays are the same to the bit, and none was computed.
         nonfinite_expected: how many elements are NaN or infinite; these have no error.
         nonfinite_actual: the same for the candidate.
     """
@@ -44,7 +44,7 @@ class Measure:
     index: tuple[int, ...]
     expected: float | None
     actual: float | None
-    allowed: float
+    allowed: float | None
     nonfinite_expected: int = 0
     nonfinite_actual: int = 0
 
@@ -65,6 +65,14 @@ class LayerResult:
         differences: attributes and parameters that are not equal, as text; evidence, not a verdict.
         parameters_differ: whether one of its parameters is not bit for bit the expected one.
         source: `file:line` in the candidate's code.
+        together: ids of the other layers that were judged with it as one; they have the same measures and status.
+        written_as: what stands for them in the candidate, each as `id (kind)`, where that is not one operation of the
+            same kind.
+        pairing: why the candidate's operations were taken for these.
+        confidence: how sure that is: `certain`, `likely` or `weak`; empty where there is no partner.
+        float32_only: why it could be judged by itself in float32 alone; empty where it was judged in all precisions.
+        float32_before: id of the candidate's operation before it that cannot run in float64, so that it was compared
+            end to end in float32 alone.
         status: set by `verdict.settle`.
         reason: why, in one line; empty for `same`.
         notes: what is worth knowing and does not change the verdict.
@@ -81,6 +89,12 @@ class LayerResult:
     differences: tuple[str, ...] = ()
     parameters_differ: bool = False
     source: str | None = None
+    together: tuple[str, ...] = ()
+    written_as: tuple[str, ...] = ()
+    pairing: str = ""
+    confidence: str = ""
+    float32_only: str = ""
+    float32_before: str = ""
     status: Status = "unjudged"
     reason: str = ""
     notes: tuple[str, ...] = ()

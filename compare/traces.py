@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from layerdiff.compare.align import Pair, align
+from layerdiff.compare.align import align
+from layerdiff.compare.lane import Found
+from layerdiff.compare.layers import layer_results
 from layerdiff.compare.metrics import measure
+from layerdiff.compare.pairs import Pair
 from layerdiff.compare.result import Extra, LayerResult, Report
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.verdict import settle
@@ -66,11 +70,13 @@ def compare_traces(
             help="capture it again from a network, or give --rtol and --atol",
         )
     alignment = align(ops, actual.ops if until is None else actual.ops[: _end(actual, until)])
-    layers = [_layer(i, pair, expected, actual, rtol, atol) for i, pair in enumerate(alignment.pairs)]
+    places = {op.layer: index for index, op in enumerate(ops)}
+    bound = None if rtol is None or atol is None else (rtol, atol)
+    layers = [one for pair in alignment.pairs for one in _layers(pair, places, expected, actual, bound)]
     report = Report(
         expected=expected.network,
         actual=actual.network,
-        layers=tuple(layers),
+        layers=tuple(sorted(layers, key=lambda layer: layer.index)),
         extra=tuple(Extra(op.layer, op.kind, op.source) for op in alignment.extra),
         until=until,
         tolerance=None if rtol is None else f"rtol {rtol:g}, atol {atol:g}",
@@ -83,23 +89,25 @@ def _end(trace: Trace, until: str) -> int:
     return len(upto(trace.ops, until))
 
 
-def _layer(
-    index: int, pair: Pair, expected: Trace, actual: Trace, rtol: float | None, atol: float | None
-) -> LayerResult:
-    op, other = pair.expected, pair.actual
-    result = LayerResult(
-        index, op.layer, other.layer if other else None, op.kind, op.shape, op.inputs, problems=pair.problems
-    )
-    if other is None:
-        return result
-    want, have = expected.values[op.layer], actual.values[other.layer]
-    result = replace(result, source=other.source)
-    for what, got, wish in (("shape", have.shape, want.shape), ("dtype", have.dtype, want.dtype)):
-        if got != wish:
-            return replace(result, problems=(*pair.problems, f"{what}: got {got}, expected {wish}"))
-    if rtol is None or atol is None:
-        allowed: Array | float = expected.floors[op.layer]
-    else:
-        allowed = atol + rtol * np.abs(want.astype(np.float64))
-    with np.errstate(all="ignore"):
-        return replace(result, measures=(measure("propagated", want, have, allowed),))
+def _layers(
+    pair: Pair, places: Mapping[str, int], expected: Trace, actual: Trace, bound: tuple[float, float] | None
+) -> list[LayerResult]:
+    found = Found()
+    if pair.actual:
+        op, want, have = (
+            pair.expected[-1],
+            expected.values[pair.expected[-1].layer],
+            actual.values[pair.actual[-1].layer],
+        )
+        if have.shape != want.shape:
+            found.problems.append(f"shape: got {have.shape}, expected {want.shape}")
+        elif have.dtype != want.dtype:
+            found.problems.append(f"dtype: got {have.dtype}, expected {want.dtype}")
+        else:
+            allowed: Array | float = expected.floors[op.layer] if bound is None else 0.0
+            if bound is not None:
+                allowed = bound[1] + bound[0] * np.abs(want.astype(np.float64))
+            with np.errstate(all="ignore"):
+                found.measures.append(measure("propagated", want, have, allowed))
+    # Attributes come from a file, and parameters not at all: they are no evidence.
+    return [replace(one, differences=(), parameters_differ=False) for one in layer_results(pair, [found], places)]

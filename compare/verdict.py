@@ -29,13 +29,25 @@ def settle(report: Report, *, scale: float = 1.0) -> Report:
     if not (math.isfinite(scale) and scale > 0):
         raise InputError(f"scale: of no use, got {scale}, expected a finite number above 0")
     tainted: set[str] = set()
-    layers = []
-    for layer in report.layers:
-        status, reason = _judge(layer, scale, report, inherits=not tainted.isdisjoint(layer.inputs))
-        if status in {"fault", "missing", "inherited"}:
-            tainted.add(layer.layer)
-        layers.append(replace(layer, status=status, reason=reason, notes=_notes(layer, status, scale)))
+    settled: dict[str, LayerResult] = {}
+    for group in _groups(report.layers):
+        # Layers that were judged as one inherit as one: what any of them takes from outside is what all of them take.
+        inputs = {layer for member in group for layer in member.inputs}
+        status, reason = _judge(group[-1], scale, report, inherits=not tainted.isdisjoint(inputs))
+        for layer in group:
+            if status in {"fault", "missing", "inherited"}:
+                tainted.add(layer.layer)
+            settled[layer.layer] = replace(layer, status=status, reason=reason, notes=_notes(layer, status, scale))
+    layers = [settled[layer.layer] for layer in report.layers]
     return replace(report, layers=tuple(layers), verdict=_verdict(layers, report), scale=scale)
+
+
+def _groups(layers: Iterable[LayerResult]) -> list[list[LayerResult]]:
+    """The layers that were judged as one, each in order, by the place of the last of them."""
+    groups: dict[frozenset[str], list[LayerResult]] = {}
+    for layer in layers:
+        groups.setdefault(frozenset((layer.layer, *layer.together)), []).append(layer)
+    return sorted(groups.values(), key=lambda group: group[-1].index)
 
 
 def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
@@ -53,6 +65,10 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
     if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
         return "unjudged", "the expected network gives values that are not finite"
     if not layer.measures:
+        if layer.float32_only:
+            return "unjudged", f"it was not compared: {layer.float32_only}"
+        if layer.together:
+            return "unjudged", f"no allowance is known for {_listed(layer)} as one"
         return "unjudged", f"no allowance is known for {layer.kind}"
     alone = [measure for measure in layer.measures if measure.probe == "activations"]
     if not report.replayed:
@@ -63,15 +79,29 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
     hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
     if hidden and layer.parameters_differ:
         return "fault", "a wrong parameter that this image does not show: " + _describe(hidden, hidden)
-    lacking = [dtype for dtype in report.dtypes if _uncompared(layer, dtype, "activations", "dense")]
+    lacking = [dtype for dtype in _due(layer, report, alone=True) if _uncompared(layer, dtype, "activations", "dense")]
     if lacking:
         return "unjudged", f"it was not compared by itself in {' and '.join(lacking)}"
     if inherits:
         return "inherited", "only what it is given differs"
-    lacking = [dtype for dtype in report.dtypes if _uncompared(layer, dtype, "propagated")]
+    lacking = [dtype for dtype in _due(layer, report, alone=False) if _uncompared(layer, dtype, "propagated")]
     if lacking:
         return "unjudged", f"it was not compared end to end in {' and '.join(lacking)}"
     return _end_to_end(layer, scale)
+
+
+def _listed(layer: LayerResult) -> str:
+    return f"{', '.join(layer.together)} and {layer.layer}"
+
+
+def _due(layer: LayerResult, report: Report, *, alone: bool) -> list[str]:
+    """The precisions in which a layer must have been compared.
+
+    One that cannot run in float64, because it keeps numbers of its own in float32, is judged in float32 alone, where
+    that was asked for; so is, end to end, what stands behind it.
+    """
+    excused = bool(layer.float32_only or (layer.float32_before and not alone))
+    return [dtype for dtype in report.dtypes if not (excused and dtype == "float64" and "float32" in report.dtypes)]
 
 
 def _uncompared(layer: LayerResult, dtype: str, *probes: str) -> bool:
@@ -113,9 +143,17 @@ def _share(measure: Measure) -> str:
 
 
 def _notes(layer: LayerResult, status: Status, scale: float) -> tuple[str, ...]:
-    if status not in {"same", "inherited"}:
-        return ()
     notes = []
+    if layer.written_as:
+        notes.append(f"written as {', '.join(layer.written_as)}")
+    if layer.together:
+        notes.append(f"judged together with {', '.join(layer.together)}")
+    if layer.confidence == "weak":
+        notes.append(f"its partner {layer.partner} is a guess: {layer.pairing}")
+    if layer.float32_only:
+        notes.append(f"judged in float32 alone: {layer.float32_only}")
+    if status not in {"same", "inherited"}:
+        return tuple(notes)
     hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
     if hidden:
         notes.append("differs on inputs this network never gives it: " + _describe(hidden, hidden))

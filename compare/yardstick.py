@@ -19,7 +19,7 @@ from layerdiff.compare.allowance import RULES, Call
 from layerdiff.compare.playback import Playback
 from layerdiff.compare.trace import Array, Op
 
-__all__ = ["Step", "allowance_of", "generator", "walk"]
+__all__ = ["Step", "allowance_of", "drift", "generator", "noise", "walk"]
 
 
 @dataclass(frozen=True)
@@ -51,29 +51,32 @@ def walk(ops: Sequence[Op], x: Array, *, seed: int) -> Iterator[Step]:
     """
     straight, drifting = Playback(ops, x, watched=()), Playback(ops, x, watched=())
     for op in ops:
-        inputs, output = straight.step()
-        allowance = allowance_of(op, inputs, output)
-        _, moved = drifting.step(add=_noise(op, output, allowance, seed))
-        floor = float(np.abs(np.subtract(moved, output, dtype=np.float64)).max())
-        yield Step(op, inputs, output, allowance, floor)
+        played = straight.step()
+        allowance = allowance_of(op, played.inputs, played.output)
+        moved = drifting.step(add=noise(op, played.output, allowance, seed)).output
+        yield Step(op, played.inputs, played.output, allowance, drift(moved, played.output))
 
 
 def allowance_of(op: Op, inputs: tuple[Array, ...], output: Array) -> Array | None:
-    """The allowance of `op` on these inputs; None where no rule for its kind is known."""
+    """The allowance of `op` on these inputs; None where no rule for its kind, or for how it is written, is known."""
     rule = RULES.get(op.kind)
-    if rule is None:
+    return None if rule is None else rule.allowance(Call(op.attributes, op.parameters, inputs, output))
+
+
+def noise(op: Op, output: Array, allowance: Array | None, seed: int) -> Array | None:
+    """Random amounts up to the allowance for every element of the output; None where nothing is allowed, or known."""
+    if allowance is None or not allowance.any():
         return None
-    return rule.allowance(Call(op.attributes, op.parameters, inputs, output))
+    draws = generator(seed, op.layer, "drift").random(output.shape, dtype=np.float32)
+    found: Array = allowance * (2.0 * draws - 1.0)
+    return found
+
+
+def drift(moved: Array, straight: Array) -> float:
+    """The greatest distance between two arrays of one shape."""
+    return float(np.abs(np.subtract(moved, straight, dtype=np.float64)).max())
 
 
 def generator(seed: int, layer: str, purpose: str) -> np.random.Generator:
     """A generator of its own for each layer and purpose, so that no draw depends on another."""
     return np.random.default_rng([seed, zlib.crc32(layer.encode()), zlib.crc32(purpose.encode())])
-
-
-def _noise(op: Op, output: Array, allowance: Array | None, seed: int) -> Array | None:
-    if allowance is None or not allowance.any():
-        return None
-    draws = generator(seed, op.layer, "drift").random(output.shape, dtype=np.float32)
-    noise: Array = allowance * (2.0 * draws - 1.0)
-    return noise

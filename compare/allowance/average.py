@@ -6,12 +6,14 @@ constant covers.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from layerdiff.compare.allowance.accumulation import CONSTANT, WHY, accumulation_scale, window_norms
-from layerdiff.compare.allowance.rule import Array, Call, Rule
+from layerdiff.compare.allowance.rule import Array, Call, Rule, is_pair
 
-__all__ = ["ADAPTIVE_AVG_POOL2D", "AVG_POOL2D", "adaptive_avg_pool2d_scale", "avg_pool2d_scale"]
+__all__ = ["ADAPTIVE_AVG_POOL2D", "AVG_POOL2D", "MEAN", "adaptive_avg_pool2d_scale", "avg_pool2d_scale", "mean_scale"]
 
 
 def avg_pool2d_scale(call: Call) -> Array:
@@ -30,7 +32,7 @@ def avg_pool2d_scale(call: Call) -> Array:
     divisor = call.attributes.get("divisor_override")
     # A window at the border may be divided by fewer elements than n: at worst by one.
     whole = call.attributes.get("count_include_pad", True) and not call.attributes.get("ceil_mode", False)
-    weight_norm = np.sqrt(n) / (divisor or (n if whole else 1))
+    weight_norm = np.sqrt(n) / abs(divisor or (n if whole else 1))
     return accumulation_scale(n, weight_norm, patches, x.dtype)
 
 
@@ -54,5 +56,49 @@ def _share(i: int, size: int, parts: int) -> slice:
     return slice(i * size // parts, -(-(i + 1) * size // parts))
 
 
-AVG_POOL2D = Rule(avg_pool2d_scale, CONSTANT, WHY)
-ADAPTIVE_AVG_POOL2D = Rule(adaptive_avg_pool2d_scale, CONSTANT, WHY)
+def mean_scale(call: Call) -> Array:
+    """u·‖window‖₂ for the mean over the dims in `dim`, all of them for None: in the output's shape, float64."""
+    (x,), dims = call.inputs, _dims(call)
+    n = math.prod(x.shape[dim] for dim in dims)
+    windows = np.sqrt(np.square(x, dtype=np.float64).sum(axis=dims))
+    return accumulation_scale(n, 1 / np.sqrt(n), windows, x.dtype).reshape(call.output.shape)
+
+
+def _dims(call: Call) -> tuple[int, ...]:
+    dims, ndim = call.attributes.get("dim"), call.inputs[0].ndim
+    if dims is None or dims == ():
+        return tuple(range(ndim))
+    return tuple(dim % ndim for dim in ((dims,) if isinstance(dims, int) else dims))
+
+
+def _lone_map(call: Call) -> bool:
+    return len(call.inputs) == 1 and call.inputs[0].ndim == call.output.ndim == 4
+
+
+def _avg_pool2d_applies(call: Call) -> bool:
+    divisor = call.attributes.get("divisor_override")
+    return (
+        _lone_map(call)
+        and all(is_pair(call.attributes.get(name)) for name in ("kernel_size", "stride", "padding"))
+        and (divisor is None or (isinstance(divisor, int) and divisor != 0))
+    )
+
+
+def _mean_applies(call: Call) -> bool:
+    if len(call.inputs) != 1 or "dim" not in call.attributes:
+        return False
+    dims, shape = call.attributes["dim"], call.inputs[0].shape
+    listed = () if dims is None else (dims,) if isinstance(dims, int) else dims
+    if not isinstance(listed, tuple | list) or not all(
+        isinstance(dim, int) and -len(shape) <= dim < len(shape) for dim in listed
+    ):
+        return False
+    over = _dims(call)
+    kept = tuple(size for dim, size in enumerate(shape) if dim not in over)
+    apart = tuple(1 if dim in over else size for dim, size in enumerate(shape))
+    return len(set(over)) == len(over) and call.output.shape in {kept, apart}
+
+
+AVG_POOL2D = Rule(avg_pool2d_scale, CONSTANT, WHY, _avg_pool2d_applies)
+ADAPTIVE_AVG_POOL2D = Rule(adaptive_avg_pool2d_scale, CONSTANT, WHY, _lone_map)
+MEAN = Rule(mean_scale, CONSTANT, WHY, _mean_applies)

@@ -18,28 +18,45 @@ import numpy as np
 
 from layerdiff.compare.allowance.rule import Array, Call, Rule, smallest_normal, unit_roundoff
 
-__all__ = ["BATCH_NORM", "batch_norm_scale"]
+__all__ = ["BATCH_NORM", "batch_norm_scale", "stretch"]
 
 
 def batch_norm_scale(call: Call) -> Array:
     """u·((|x| + |m|)·|s| + |β|): (n, c, h, w) float64."""
     (x,) = call.inputs
     dtype = x.dtype
-    mean, var = (_column(call.parameters[name]) for name in ("running_mean", "running_var"))
-    gamma = _column(call.parameters["weight"]) if "weight" in call.parameters else 1.0
-    beta = _column(call.parameters["bias"]) if "bias" in call.parameters else 0.0
-    stretch = np.abs(gamma) / np.sqrt(var + call.attributes["eps"])
+    beta = _column(call, "bias") if "bias" in call.parameters else 0.0
+    slope = stretch(call)
     scale = np.abs(x, dtype=np.float64)
-    scale += np.abs(mean)
-    scale *= stretch
+    scale += np.abs(_column(call, "running_mean"))
+    scale *= slope
     scale += np.abs(beta)
     scale *= unit_roundoff(dtype)
-    scale += smallest_normal(dtype) * (1 + stretch)
+    scale += smallest_normal(dtype) * (1 + slope)
     return scale
 
 
-def _column(array: Array) -> Array:
-    return array.astype(np.float64).reshape(1, -1, 1, 1)
+def stretch(call: Call) -> Array:
+    """|γ|/√(v+ε) for each channel, float64, broadcasting against the input."""
+    gamma = _column(call, "weight") if "weight" in call.parameters else 1.0
+    found: Array = np.abs(gamma) / np.sqrt(_column(call, "running_var") + call.attributes["eps"])
+    return found
 
 
-BATCH_NORM = Rule(batch_norm_scale, 14.0, "counted: each implementation makes at most 7 roundings")
+def _column(call: Call, name: str) -> Array:
+    shape = (1, -1, *(1 for _ in call.inputs[0].shape[2:]))
+    return call.parameters[name].astype(np.float64).reshape(shape)
+
+
+def _applies(call: Call) -> bool:
+    (channels,) = call.inputs[0].shape[1:2] or (0,)
+    names = {"running_mean", "running_var"} | ({"weight", "bias"} & set(call.parameters))
+    return (
+        len(call.inputs) == 1
+        and names <= set(call.parameters)
+        and all(call.parameters[name].shape == (channels,) for name in names)
+        and isinstance(call.attributes.get("eps"), int | float)
+    )
+
+
+BATCH_NORM = Rule(batch_norm_scale, 14.0, "counted: each implementation makes at most 7 roundings", _applies)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from layerdiff.compare.allowance.accumulation import CONSTANT, WHY, accumulation_scale, window_norms
-from layerdiff.compare.allowance.rule import Array, Call, Rule
+from layerdiff.compare.allowance.rule import Array, Call, Rule, is_pair
 
 __all__ = ["CONV2D", "conv2d_scale"]
 
@@ -45,4 +45,20 @@ def _top_left(call: Call, kernel_size: tuple[int, int]) -> tuple[int, int]:
     return (top, left)
 
 
-CONV2D = Rule(conv2d_scale, CONSTANT, WHY)
+def _applies(call: Call) -> bool:
+    weight, groups = call.parameters.get("weight"), call.attributes.get("groups")
+    if len(call.inputs) != 1 or weight is None or not isinstance(groups, int):
+        return False
+    x, bias, padding = call.inputs[0], call.parameters.get("bias"), call.attributes.get("padding")
+    return (
+        (x.ndim, weight.ndim, call.output.ndim) == (4, 4, 4)
+        and (weight.shape[1] * groups, weight.shape[0]) == (x.shape[1], call.output.shape[1])
+        and (bias is None or bias.shape == weight.shape[:1])
+        and all(is_pair(call.attributes.get(name)) for name in ("stride", "dilation"))
+        and (padding in ("valid", "same") if isinstance(padding, str) else is_pair(padding))
+        # Any other padding puts numbers at the border that `window_norms` does not see.
+        and call.attributes.get("padding_mode", "zeros") == "zeros"
+    )
+
+
+CONV2D = Rule(conv2d_scale, CONSTANT, WHY, _applies)

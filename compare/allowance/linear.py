@@ -18,4 +18,15 @@ def linear_scale(call: Call) -> Array:
     return accumulation_scale(weight.shape[1], norms, rows, x.dtype, bias=call.parameters.get("bias"))
 
 
-LINEAR = Rule(linear_scale, CONSTANT, WHY)
+def _applies(call: Call) -> bool:
+    weight, bias = call.parameters.get("weight"), call.parameters.get("bias")
+    return (
+        len(call.inputs) == 1
+        and weight is not None
+        and weight.ndim == 2
+        and weight.shape == (call.output.shape[-1], call.inputs[0].shape[-1])
+        and (bias is None or bias.shape == weight.shape[:1])
+    )
+
+
+LINEAR = Rule(linear_scale, CONSTANT, WHY, _applies)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Call", "Rule", "smallest_normal", "unit_roundoff"]
+__all__ = ["Array", "Call", "Rule", "is_pair", "smallest_normal", "unit_roundoff"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -40,15 +40,23 @@ class Rule:
             own units, as an array that broadcasts to the output's shape. Zero: the operation is exact.
         constant: how many such errors two right implementations may lie apart.
         why: where the constant comes from, in a sentence.
+        applies: whether a call has all that `scale` looks at, in the form in which it looks at it; shapes and
+            attributes only, so that it costs nothing. Somebody's own class need not have it.
     """
 
     scale: Callable[[Call], Array]
     constant: float
     why: str
+    applies: Callable[[Call], bool] = lambda call: True
 
-    def allowance(self, call: Call) -> Array:
-        """The largest |actual - expected| that rounding explains, for each element of the output."""
-        return self.constant * self.scale(call)
+    def allowance(self, call: Call) -> Array | None:
+        """The largest |actual - expected| that rounding explains, for each element of the output; None: not known."""
+        return self.constant * self.scale(call) if self.applies(call) else None
+
+
+def is_pair(value: object) -> bool:
+    """Whether an attribute is two whole numbers, as a size, a stride or a padding is."""
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(size, int) for size in value)
 
 
 def unit_roundoff(dtype: np.dtype[Any]) -> float:

@@ -55,9 +55,11 @@ def answer(report: Report) -> str:
         part += f", allowances times {report.scale:g}"
     if report.tolerance:
         part += f", within {report.tolerance}"
+    single = sum(bool(layer.float32_only) for layer in report.layers)
     if report.verdict == "same":
         nearest = worst(report)
-        tail = f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
+        tail = f", {single} of them in float32 alone" if single else ""
+        tail += f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
         return f"same: {total} of {total} layers{part}{tail}"
     if report.crash is not None:
         return f"different: {report.crash}"
@@ -71,6 +73,8 @@ def answer(report: Report) -> str:
     pieces.append(f"{counts['same']} same")
     if counts["unjudged"]:
         pieces.append(f"{counts['unjudged']} could not be judged")
+    if single:
+        pieces.append(f"{single} judged in float32 alone")
     if not report.output_known:
         pieces.append("what it returns could not be compared")
     head = "different" if report.verdict == "different" else "could not tell"

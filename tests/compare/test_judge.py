@@ -13,7 +13,8 @@ from torch import nn
 from layerdiff.compare.capture import capture
 from layerdiff.compare.check import compare_networks
 from layerdiff.compare.judge import judge
-from layerdiff.compare.lane import dense_probe
+from layerdiff.compare.probe import dense_probe
+from layerdiff.compare.render.words import answer
 from layerdiff.errors import InputError
 
 
@@ -343,18 +344,72 @@ class _Fixed(nn.ReLU):
         return super().forward(x)
 
 
-def test_a_candidate_that_cannot_be_cast_could_not_be_judged_there(make_resnet, x):
-    """A layer that raises in float64 and is right in float32 is not at fault, and not same."""
+class _Keeps(nn.ReLU):
+    """A ReLU with a tensor of its own that nobody casts: whatever it is given, it gives float32."""
+
+    def forward(self, x):
+        return torch.maximum(x.float(), torch.zeros(1))
+
+
+@pytest.mark.parametrize("kind", [_Fixed, _Keeps])
+def test_a_layer_that_cannot_be_cast_is_judged_in_float32_alone(make_resnet, x, kind):
+    """A layer that raises in float64, or gives float32 there, is judged in float32 alone, and that is said."""
+    actual = make_resnet()
+    actual.relu = kind()
+    type(actual.relu).__name__ = "ReLU"
+
+    both, single, double = (
+        compare_networks(make_resnet(), actual, x, dtypes=d)
+        for d in (("float32", "float64"), ("float32",), ("float64",))
+    )
+
+    assert (both.verdict, single.verdict, double.verdict) == ("same", "same", "unknown")
+    assert both.layers[2].notes[0].startswith("judged in float32 alone: cannot run in float64: ")
+    assert [layer.layer for layer in both.layers if layer.float32_only] == ["relu"]
+    assert {layer.float32_before for layer in both.layers[3:]} == {"relu"}
+    assert {(m.probe, m.dtype) for m in both.layers[3].measures} >= {("activations", "float64"), ("dense", "float64")}
+    assert "1 of them in float32 alone" in answer(both)
+
+
+@pytest.mark.parametrize("wrong", ["conv1", "layer3.0.conv2"])
+def test_a_fault_beside_a_layer_that_cannot_be_cast_is_still_found(make_resnet, x, wrong):
+    """What is wrong before or behind a layer that cannot run in float64 is found all the same."""
     actual = make_resnet()
     actual.relu = _Fixed()
     type(actual.relu).__name__ = "ReLU"
+    actual.get_submodule(wrong).weight.data.view(-1)[5] += 0.01
 
-    both, single = (
-        compare_networks(make_resnet(), actual, x, dtypes=d) for d in (("float32", "float64"), ("float32",))
-    )
+    assert blamed(compare_networks(make_resnet(), actual, x)) == [wrong]
 
-    assert (both.verdict, single.verdict) == ("unknown", "same")
-    assert both.layers[2].reason == "it was not compared by itself in float64"
+
+def test_a_layer_that_cannot_be_cast_and_is_wrong_is_at_fault(make_resnet, x):
+    """Judged in float32 alone is judged: a layer that gives something else there is at fault."""
+
+    class Doubles(_Fixed):
+        def forward(self, x):
+            return super().forward(x) * 2
+
+    actual = make_resnet()
+    actual.relu = Doubles()
+    type(actual.relu).__name__ = "ReLU"
+
+    assert blamed(compare_networks(make_resnet(), actual, x)) == ["relu"]
+
+
+def test_a_reference_that_cannot_be_cast_is_judged_in_float32_alone(make_resnet, x):
+    """Where the expected network itself cannot run in float64, what is behind it is judged in float32 alone."""
+    expected = make_resnet()
+    expected.layer2[0].relu = _Fixed()
+    type(expected.layer2[0].relu).__name__ = "ReLU"
+    broken = make_resnet()
+    broken.layer4[0].bn1.eps = 1.0
+
+    report = compare_networks(expected, make_resnet(), x)
+
+    assert report.verdict == "same"
+    assert "the expected network's layer2.0.relu cannot run in float64" in report.layers[22].float32_only
+    assert not any(layer.float32_only for layer in report.layers[:20])
+    assert blamed(compare_networks(expected, broken, x)) == ["layer4.0.bn1"]
 
 
 class _Shy(nn.ReLU):

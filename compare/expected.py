@@ -1,0 +1,141 @@
+"""The expected network, played pair by pair: what each pair is given and gives, what it is allowed, and the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+
+from layerdiff.compare.allowance import RULES, allowance_together, is_known_together
+from layerdiff.compare.pairs import Pair
+from layerdiff.compare.playback import Playback, Played
+from layerdiff.compare.trace import INPUT, Array, Op
+from layerdiff.compare.yardstick import allowance_of, drift, noise
+
+__all__ = ["Expected", "Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The expected operations of one pair, played.
+
+    Attributes:
+        pair: which.
+        played: each of them, in order.
+        feeds: what the candidate's operations are given when they are judged by themselves; None where a value was
+            not made by then.
+    """
+
+    pair: Pair
+    played: tuple[Played, ...] = field(repr=False)
+    feeds: tuple[Array, ...] | None = field(repr=False)
+
+    @property
+    def output(self) -> Array:
+        """What the last of them gave."""
+        return self.played[-1].output
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an allowance; cheap."""
+        return np.issubdtype(self.output.dtype, np.floating) and is_known_together(self.played, RULES)
+
+    @cached_property
+    def allowance(self) -> Array | None:
+        """The allowance of the last output; None where it is not known."""
+        return allowance_together(self.played, RULES)
+
+
+class Expected:
+    """Plays the expected network, and beside it, from where it is first asked for a floor, the drifting copy.
+
+    The copy that shows how far rounding drifts (`yardstick`) is needed only from the first layer on at which the
+    candidate's value, end to end, is not the expected one to the bit: up to there the candidate did not drift at all,
+    so that copy and network are one. It starts at that layer from the values held there, each output of the layer moved
+    by as much as it is allowed. What the candidate's rounding adds up to begins at the same place, so the floor is no
+    less valid than one that started at the input, and no wider than it must be.
+
+    Args:
+        ops: in order.
+        pairs: all of them, in the order of their last operations.
+        x: the input in the precision to compute in.
+        seed: of the amounts by which the copy is moved.
+        keep: id of the operation whose output is to be kept, and its floor if one was measured.
+    """
+
+    def __init__(self, ops: Sequence[Op], pairs: Sequence[Pair], x: Array, seed: int, keep: str | None) -> None:
+        self._ops, self._pairs, self._x, self._seed, self._keep = ops, iter(pairs), x, seed, keep
+        self._straight = Playback(ops, x, watched=[layer for pair in pairs if pair.actual for layer in pair.feeds])
+        self._drifting: Playback | None = None
+        self._count = 0
+        self._waiting: dict[str, Played] = {}
+        self._last: tuple[Part, float | None] | None = None
+        self.kept: Array | None = x if keep == INPUT else None
+
+    def advance(self) -> Part:
+        """Play up to the last operation of the next pair.
+
+        Raises:
+            Exception: whatever an operation raises.
+        """
+        pair = next(self._pairs)
+        floor = None
+        while pair.expected[-1].layer not in self._waiting:
+            floor = self._step()
+        played = tuple(self._waiting.pop(op.layer) for op in pair.expected)
+        feeds = None
+        if pair.actual and all(self._straight.holds(layer) for layer in pair.feeds):
+            feeds = tuple(self._straight.take(layer) for layer in pair.feeds)
+        part = Part(pair, played, feeds)
+        self._last = (part, floor)
+        return part
+
+    def floor(self) -> float:
+        """The largest end-to-end error that rounding can explain at the last output of the pair played last."""
+        part, floor = cast("tuple[Part, float | None]", self._last)
+        if floor is None:
+            floor = self._start(part)
+            self._last = (part, floor)
+        return floor
+
+    def drift_from_start(self) -> None:
+        """Let the copy drift from the input on.
+
+        For where the candidate is not the same to the bit at a layer whose allowance is not known: what its rounding
+        is there nobody can say, and a copy that began to drift behind it would not cover it.
+        """
+        if self._drifting is not None:
+            return
+        straight, drifting = (Playback(self._ops, self._x, watched=()) for _ in range(2))
+        for _ in range(self._count):
+            played = straight.step()
+            allowance = allowance_of(played.op, played.inputs, played.output)
+            drifting.step(add=noise(played.op, played.output, allowance, self._seed))
+        self._drifting = drifting
+
+    def _step(self) -> float | None:
+        played = self._straight.step()
+        self._count += 1
+        op, output = played.op, played.output
+        self._waiting[op.layer] = played
+        if op.layer == self._keep:
+            self.kept = output
+        if self._drifting is None:
+            return None
+        allowance = allowance_of(op, played.inputs, output)
+        return drift(self._drifting.step(add=noise(op, output, allowance, self._seed)).output, output)
+
+    def _start(self, part: Part) -> float:
+        """Begin to drift: here, and wherever an operation was played that was not compared yet."""
+        moved: dict[str, Array] = {}
+        for one in (*self._waiting.values(), *part.played):
+            allowance = part.allowance if one is part.played[-1] else allowance_of(one.op, one.inputs, one.output)
+            added = noise(one.op, one.output, allowance, self._seed)
+            if added is not None:
+                moved[one.op.layer] = (one.output + added).astype(one.output.dtype)
+        self._drifting = self._straight.fork(moved)
+        last = part.played[-1]
+        return drift(moved[last.op.layer], last.output) if last.op.layer in moved else 0.0

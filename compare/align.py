@@ -134,7 +134,8 @@ class _Wiring:
         feeds, at_fault = _matched(wanted, want, have)
         problems = self._problems(group, want, have, at_fault)
         reason, confidence = _why(group)
-        return Pair(group.expected, group.actual, feeds, problems, reason, confidence)
+        rounded = "its weights hold a batch norm's, folded in float32" if _is_folded(group) else ""
+        return Pair(group.expected, group.actual, feeds, problems, reason, confidence, rounded)
 
     def _translated(self, sources: frozenset[str]) -> frozenset[str]:
         return frozenset(self._partner.get(layer, f"{layer} of the candidate") for layer in sources)
@@ -179,6 +180,10 @@ def _matched(
     rest = [wanted[i] for i in left]
     filled = [feed if feed is not None else (rest.pop(0) if rest else wanted[-1]) for feed in feeds]
     return tuple(filled), wrong
+
+
+def _is_folded(group: Group) -> bool:
+    return [op.kind for op in group.expected] == ["conv2d", "batch_norm"] and [op.kind for op in group.actual] == ["conv2d"]
 
 
 def _says_nothing(op: Op, other: Op) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.crash import Crash
@@ -118,6 +119,7 @@ class _Call:
     path: str
     atomic: bool
     start: int = 0
+    hook: RemovableHandle | None = None
     arguments: tuple[Any, Any] = field(default=((), {}))
 
 
@@ -131,9 +133,10 @@ class _Watch(TorchFunctionMode):
         self._paths: dict[int, str] = {}
         for path, module in network.named_modules(remove_duplicate=False):
             self._paths.setdefault(id(module), path)
-        self._origins: dict[int, tuple[weakref.ref[Any], str]] = {}
+        # From which of the network's tensors, by name, a tensor was made without the input.
+        self._origins: dict[int, tuple[weakref.ref[Any], frozenset[str]]] = {}
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-            self._origins[id(tensor)] = (weakref.ref(tensor), name)
+            self._origins[id(tensor)] = (weakref.ref(tensor), frozenset({name}))
         self._crash: tuple[BaseException, Crash] | None = None
 
     # What runs
@@ -174,8 +177,10 @@ class _Watch(TorchFunctionMode):
         if kind == "conv2d" and "weight" in tensors:
             attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
         name = kind
-        kind, tensors = _with_own_tensors(kind, tensors, inputs, call.constants(self._origin))
-        keys = {role: key for role, tensor in tensors.items() if (key := self._origin(tensor)) is not None}
+        held = tensors
+        if not tensors and len(inputs) == 1:
+            kind, tensors, held = _of_one_tensor(kind, inputs[0], call.constants(self._origin))
+        keys = {role: key for role, tensor in held.items() if (key := self._origin(tensor)) is not None}
         scope = self._calls[-1].path if self._calls else ""
         home = keys.get("weight", "").rpartition(".")[0]
         # A weight that is used without calling its module: the module is what the reader knows.
@@ -232,9 +237,17 @@ class _Watch(TorchFunctionMode):
         if path is None:
             path = _join(above.path if above else "", type(module).__name__)
         atomic = (above is not None and above.atomic) or _is_atomic(module)
-        self._calls.append(_Call(module, path, atomic, len(self._recorder.recording.ops)))
+        call = _Call(module, path, atomic, len(self._recorder.recording.ops))
+        self._calls.append(call)
+        if module._forward_hooks:
+            # A hook of the network's own may change what the module gives, and runs after those for all modules.
+            call.hook = module.register_forward_hook(self._left, with_kwargs=True, always_call=True)
 
     def _leaving(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
+        if self._calls[-1].hook is None:
+            self._left(module, args, *rest)
+
+    def _left(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
         # Where the module raised, torch gives no output, and forgets the keywords too.
         kwargs, output = rest if len(rest) == 2 else ({}, None)
         call = self._calls[-1]
@@ -246,6 +259,8 @@ class _Watch(TorchFunctionMode):
                 call.arguments = (args, kwargs)
                 self._module(call, output)
         finally:
+            if call.hook is not None:
+                call.hook.remove()
             # Last, so that what we did ourselves above is not taken for the network's.
             self._calls.pop()
 
@@ -333,16 +348,19 @@ class _Watch(TorchFunctionMode):
         return layer not in {op.layer for op in self._recorder.recording.ops[start:]}
 
     def _origin(self, tensor: object) -> str | None:
-        ref, name = self._origins.get(id(tensor), (None, None))
-        return name if ref is not None and ref() is tensor else None
+        """The one of the network's own tensors that `tensor` is, or was made of; None if there is not just one."""
+        names = self._made_of(tensor)
+        return next(iter(names)) if len(names) == 1 else None
+
+    def _made_of(self, tensor: object) -> frozenset[str]:
+        ref, names = self._origins.get(id(tensor), (None, frozenset[str]()))
+        return names if ref is not None and ref() is tensor else frozenset()
 
     def _follow(self, leaves: Sequence[Any], output: object) -> None:
-        """A tensor made of one parameter alone is still that parameter: permuted, reshaped, cast."""
-        found = {origin for leaf in leaves if isinstance(leaf, Tensor) and (origin := self._origin(leaf)) is not None}
-        if len(found) == 1 and isinstance(output, Tensor):
-            self._origins.setdefault(id(output), (weakref.ref(output), next(iter(found))))
-            if self._origin(output) is None:
-                self._origins[id(output)] = (weakref.ref(output), next(iter(found)))
+        """What is made of parameters alone is still theirs: permuted, reshaped, cast."""
+        names = frozenset[str]().union(*(self._made_of(leaf) for leaf in leaves if isinstance(leaf, Tensor)))
+        if names and isinstance(output, Tensor) and not self._made_of(output):
+            self._origins[id(output)] = (weakref.ref(output), names)
 
     # Where it ended
 
@@ -499,18 +517,20 @@ def _own_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, tensor) for name, tensor in named if tensor.is_floating_point()]
 
 
-def _with_own_tensors(
-    kind: str, tensors: dict[str, Tensor], inputs: Sequence[Tensor], constants: Sequence[Tensor]
-) -> tuple[str, dict[str, Tensor]]:
-    """The kind of arithmetic with one parameter: a product of matrices is a linear layer, a sum is a shift."""
-    if tensors or len(inputs) != 1 or len(constants) != 1:
-        return kind, tensors
+def _of_one_tensor(
+    kind: str, x: Tensor, constants: Sequence[Tensor]
+) -> tuple[str, dict[str, Tensor], dict[str, Tensor]]:
+    """The kind of arithmetic with one parameter (a product of matrices is a linear layer, a sum is a shift), the
+    parameter as the kind has it, and as it is held."""
+    if len(constants) != 1:
+        return kind, {}, {}
     (constant,) = constants
-    if kind == "matmul" and constant.ndim == 2 and inputs[0].ndim == 2:
-        return "linear", {"weight": constant.t()}
-    if kind in {"add", "sub"}:
-        return "shift", {"bias": constant}
-    return ("scale", {"weight": constant}) if kind in {"mul", "div"} else (kind, {})
+    if kind == "matmul" and constant.ndim == 2 and x.ndim == 2:
+        return "linear", {"weight": constant.t()}, {"weight": constant}
+    role = {"add": "bias", "sub": "bias", "mul": "weight", "div": "weight"}.get(kind)
+    if role is None:
+        return kind, {}, {}
+    return {"bias": "shift", "weight": "scale"}[role], {role: constant}, {role: constant}
 
 
 def _roles_of(op: Op, own: Mapping[str, Tensor], origin: Callable[[object], str | None]) -> dict[str, str]:

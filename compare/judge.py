@@ -13,7 +13,7 @@ from layerdiff.compare.lane import Lane
 from layerdiff.compare.layers import layer_results
 from layerdiff.compare.output import output_problem
 from layerdiff.compare.result import Extra, LayerResult, Report
-from layerdiff.compare.trace import Array, Op, Trace, digest, is_within, upto
+from layerdiff.compare.trace import Array, Op, Trace, digest, upto
 from layerdiff.compare.verdict import settle
 from layerdiff.errors import InputError
 
@@ -32,6 +32,7 @@ def judge(
     seed: int = 0,
     until: str | None = None,
     on_layer: Callable[[str], None] | None = None,
+    crash: str | None = None,
 ) -> Report:
     """Whether the candidate is the expected network, layer by layer.
 
@@ -47,6 +48,7 @@ def judge(
         seed: of the dense probe and of the end-to-end floor.
         until: judge only this part, by layer id or the start of one.
         on_layer: called with each layer's id before it is measured.
+        crash: where and how the candidate's forward pass ended, if it raised: `actual` is then what ran before.
 
     Returns:
         A settled report.
@@ -62,8 +64,14 @@ def judge(
     if not ops or not dtypes or not set(dtypes) <= set(DTYPES):
         asked = " and ".join(dtypes) or "no precision"
         raise InputError(f"judge: nothing to compare, got {len(ops)} layers in {asked}, expected float32 or float64")
-    others = _part(actual.ops, until)
-    alignment = align(ops, others)
+    others = actual.ops
+    alignment = align(
+        ops,
+        others,
+        expected_output=expected.returned_by if until is None else None,
+        actual_output=actual.returned_by,
+        partial=until is not None,
+    )
     returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
     places = {op.layer: index for index, op in enumerate(ops)}
     layers: list[LayerResult] = []
@@ -77,7 +85,9 @@ def judge(
                     on_layer(op.layer)
             found = {dtype: lane.measure(pair) for dtype, lane in lanes.items()}
             layers.extend(layer_results(pair, [found[dtype] for dtype in dtypes], places))
-        known, problem = output_problem(expected, actual, alignment, lanes[x.dtype.name], until)
+        known, problem = True, ""
+        if crash is None:
+            known, problem = output_problem(expected, actual, alignment, lanes[x.dtype.name], until)
     layers.sort(key=lambda layer: layer.index)
     report = Report(
         expected=expected.network,
@@ -87,6 +97,7 @@ def judge(
         dtypes=tuple(dtypes),
         output=problem,
         output_known=known,
+        crash=crash,
         until=until,
     )
     return settle(report)
@@ -102,12 +113,6 @@ def _refuse_other_input(x: Array, *traces: Trace) -> None:
                 f"judge: {trace.network} comes from a file, and its operations cannot be run again",
                 help="compare_traces compares two saved traces",
             )
-
-
-def _part(ops: tuple[Op, ...], until: str | None) -> tuple[Op, ...]:
-    if until is not None and not any(is_within(op.layer, until) for op in ops):
-        return ops
-    return upto(ops, until)
 
 
 def _refuse_training(ops: Sequence[Op]) -> None:

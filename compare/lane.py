@@ -145,6 +145,10 @@ class Lane:
     def _alone(self, part: Part, found: Found) -> list[Played] | None:
         """Run the candidate's operations on the expected network's values; None where they give nothing to compare."""
         pair = part.pair
+        if pair.float32_only and not self._own:
+            self._uncast.update(op.layer for op in pair.actual)
+            found.float32_only = pair.float32_only
+            return None
         needed = outside_inputs(pair.actual)
         if part.feeds is None or len(part.feeds) != len(needed):
             return None

@@ -28,6 +28,8 @@ class Pair:
         problems: what is wrong with how the candidate's operations are wired.
         reason: why these were paired, in a few words.
         confidence: `certain` (the same id, or the same parameters), `likely` (kind, shapes and place agree), `weak`.
+        float32_only: why the candidate's operations can be right in float32 alone; empty where float64 judges
+            them too.
     """
 
     expected: tuple[Op, ...]
@@ -36,6 +38,7 @@ class Pair:
     problems: tuple[str, ...] = ()
     reason: str = ""
     confidence: Confidence = "likely"
+    float32_only: str = ""
 
 
 @dataclass(frozen=True)

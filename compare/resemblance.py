@@ -33,8 +33,9 @@ def resemblance(expected: Sequence[Op], actual: Sequence[Op]) -> Array:
     score += 3.0 * _equal([_form(op) for op in expected], [_form(op) for op in actual], absent=())
     score -= 2.0 * _unequal([_form(op) for op in expected], [_form(op) for op in actual], absent=())
     for name in ("kernel_size", "stride"):
-        ours, theirs = ([op.attributes.get(name) for op in ops] for ops in (expected, actual))
-        score += 0.5 * _equal(ours, theirs, absent=None)
+        # As text: a trace that was read from a file has lists where others have tuples.
+        ours, theirs = ([_text(op.attributes.get(name)) for op in ops] for ops in (expected, actual))
+        score += 0.5 * _equal(ours, theirs, absent="")
     score += 4.0 * _equal([_bits(op) for op in expected], [_bits(op) for op in actual], absent=None)
     return score
 
@@ -65,6 +66,10 @@ def _bits(op: Op) -> object:
     flat = weight.reshape(-1)
     sample = flat[:: max(1, flat.size // 64)]
     return (weight.shape, sample.tobytes()) if sample.min() != sample.max() else None
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(tuple(value) if isinstance(value, (list, tuple)) else value)
 
 
 def _equal(ours: Sequence[object], theirs: Sequence[object], *, absent: object = ...) -> Array:

@@ -124,6 +124,8 @@ class Report:
         tolerance: the bound in words, where it is not the allowances.
         crash: where and how the candidate's forward pass ended, if it raised.
         until: the part of the network that was judged; None for all of it.
+        notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
+        doubts: what stands against the verdict `same`, though every layer may agree.
         replayed: whether each layer was also judged by itself; False where only recorded values were compared.
         verdict: set by `verdict.settle`.
         scale: by what the allowances were multiplied; 1 as derived.
@@ -139,6 +141,8 @@ class Report:
     tolerance: str | None = None
     crash: str | None = None
     until: str | None = None
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     replayed: bool = True
     verdict: Verdict = "unknown"
     scale: float = 1.0

@@ -16,6 +16,9 @@ from layerdiff.compare.yardstick import allowance_of, generator
 __all__ = ["Judged", "Replay"]
 
 
+_NO_INPUT = "the trace has no input, so nothing shows what this layer was given"
+
+
 @dataclass(frozen=True)
 class Judged:
     """What the expected operations give on the candidate's own values.
@@ -35,14 +38,15 @@ class Judged:
     lacking: str = ""
 
 
-@dataclass
-class _Filled:
-    """A value that was not recorded, worked out by the expected operations, and how far rounding may move it."""
+@dataclass(frozen=True)
+class _Value:
+    """A value that an operation is given: recorded, worked out by the expected operations, or lacking."""
 
-    output: Array
-    moved: Array
     sources: tuple[str, ...]
-    together: tuple[str, ...]
+    together: tuple[str, ...] = ()
+    output: Array | None = None
+    moved: Array | None = None
+    lacking: str = ""
 
 
 class Replay:
@@ -55,7 +59,7 @@ class Replay:
 
     Args:
         ops: of the expected network, in order.
-        values: the candidate's, by expected layer id, in one precision; `input` where it is known to be the same.
+        values: the candidate's, by expected layer id; `input` where it is known to be the same.
         dtype: to compute in.
         seed: of the random amounts.
     """
@@ -64,61 +68,67 @@ class Replay:
         self._values, self._dtype, self._seed = values, dtype, seed
         self._shapes = {op.layer: op.shape for op in ops}
         self._readers = Counter(layer for op in ops for layer in op.inputs)
-        self._filled: dict[str, _Filled | str] = {}
+        self._filled: dict[str, _Value] = {}
 
     def step(self, op: Op) -> Judged:
         """The next operation, on what the candidate recorded."""
-        found, moved = self._run(op)
-        if op.layer not in self._values:
-            self._fill(op, found, moved)
+        given = [self._given(layer) for layer in op.inputs]
         for layer in op.inputs:
             self._readers[layer] -= 1
             if self._readers[layer] <= 0:
                 self._filled.pop(layer, None)
+        sources = tuple(dict.fromkeys(layer for one in given for layer in one.sources))
+        together = tuple(dict.fromkeys(layer for one in given for layer in one.together))
+        lacking = next((one.lacking for one in given if one.lacking), "") or self._not_finite(sources)
+        if lacking:
+            found, moved = Judged(None, None, sources, together, lacking), None
+        else:
+            found, moved = self._run(op, given, sources, together)
+        if op.layer not in self._values:
+            self._filled[op.layer] = _Value(sources, (*together, op.layer), found.output, moved, found.lacking)
         return found
 
-    def _run(self, op: Op) -> tuple[Judged, Array | None]:
-        given = [self._given(layer) for layer in op.inputs]
-        filled = [one for one in given if isinstance(one, _Filled)]
-        sources = tuple(dict.fromkeys(layer for one in filled for layer in one.sources))
-        together = tuple(dict.fromkeys(layer for one in filled for layer in one.together))
-        lacking = next((one for one in given if isinstance(one, str)), "") or self._unfit(op, sources)
-        inputs = tuple(one.output for one in filled)
-        if lacking:
-            return Judged(None, None, sources, together, lacking), None
+    def _run(
+        self, op: Op, given: Sequence[_Value], sources: tuple[str, ...], together: tuple[str, ...]
+    ) -> tuple[Judged, Array | None]:
+        """What the operation gives, and what it gives beside, moved as far as rounding may."""
+        inputs = [one.output for one in given if one.output is not None]
         try:
             output = run(op, inputs)
         except Exception:
-            if not self._misshapen(sources):
+            # Of the right shapes nothing may fail: that would be a fault of ours.
+            wrong = self._misshapen(sources)
+            if not wrong:
                 raise
-            return Judged(None, None, sources, together, f"does not take {self._misshapen(sources)}"), None
-        allowance = allowance_of(op, inputs, output)
+            return Judged(None, None, sources, together, f"it cannot be given {wrong}"), None
+        allowance = allowance_of(op, tuple(inputs), output)
         if allowance is None:
             return Judged(output, None, sources, together, f"no allowance is known for {op.kind}"), None
-        if all(one.moved is one.output for one in filled):
-            return Judged(output, allowance, sources, together), output
-        moved = run(op, tuple(one.moved for one in filled))
+        straight = all(one.moved is one.output for one in given)
+        moved = output if straight else run(op, [one.moved for one in given if one.moved is not None])
         drift = float(np.abs(np.subtract(moved, output, dtype=np.float64)).max())
-        return Judged(output, allowance + drift, sources, together), moved
+        return Judged(output, allowance + drift, sources, together), _moved(op, moved, allowance, self._seed)
 
-    def _given(self, layer: str) -> _Filled | str:
+    def _given(self, layer: str) -> _Value:
         value = self._values.get(layer)
         if value is not None:
             value = value.astype(self._dtype, copy=False)
-            return _Filled(value, value, (layer,), ())
-        return self._filled.get(layer, "the trace has no input: nothing shows what this layer was given")
+            return _Value((layer,), (), value, value)
+        return self._filled.get(layer) or _Value((layer,), lacking=_NO_INPUT)
 
-    def _unfit(self, op: Op, sources: tuple[str, ...]) -> str:
+    def _not_finite(self, sources: tuple[str, ...]) -> str:
         spoilt = [layer for layer in sources if not np.isfinite(self._values[layer]).all()]
         return f"what it was given, {spoilt[0]}, is not finite" if spoilt else ""
 
     def _misshapen(self, sources: tuple[str, ...]) -> str:
-        wrong = [layer for layer in sources if self._values[layer].shape != self._shapes.get(layer, ())]
-        return f"the shape {self._values[wrong[0]].shape} of {wrong[0]}" if wrong else ""
+        shapes = {layer: self._values[layer].shape for layer in sources if layer in self._shapes}
+        wrong = [layer for layer, shape in shapes.items() if shape != self._shapes[layer]]
+        return f"{wrong[0]} of shape {shapes[wrong[0]]}" if wrong else ""
 
-    def _fill(self, op: Op, found: Judged, moved: Array | None) -> None:
-        if found.output is None or moved is None:
-            self._filled[op.layer] = found.lacking
-            return
-        allowance = allowance_of(op, (), found.output) if False else None
-        del allowance
+
+def _moved(op: Op, output: Array, allowance: Array, seed: int) -> Array:
+    if not allowance.any():
+        return output
+    draws = generator(seed, op.layer, "gap").random(output.shape, dtype=np.float32)
+    result: Array = (output + allowance * (2.0 * draws - 1.0)).astype(output.dtype)
+    return result

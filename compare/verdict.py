@@ -54,7 +54,7 @@ def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
     statuses = {layer.status for layer in layers}
     if report.crash is not None or report.extra or report.output or statuses & {"fault", "missing"}:
         return "different"
-    return "same" if statuses == {"same"} and report.output_known else "unknown"
+    return "same" if statuses == {"same"} and report.output_known and not report.doubts else "unknown"
 
 
 def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) -> tuple[Status, str]:

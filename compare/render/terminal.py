@@ -71,7 +71,7 @@ def _body(report: Report, style: _Style) -> Iterator[str]:
     yield from (f"{extra.layer}: the candidate's own, the expected network has none" for extra in report.extra)
     if report.output and any(layer.status in {"fault", "missing"} for layer in report.layers):
         yield f"and {report.output}"
-    yield from _notes(report)
+    yield from _notes(report, style)
 
 
 def _lost(layer: LayerResult, report: Report) -> bool:
@@ -194,7 +194,11 @@ def _value(value: float | None) -> str:
     return "a non-finite value" if value is None else f"{value:.6g}"
 
 
-def _notes(report: Report) -> Iterator[str]:
+def _notes(report: Report, style: _Style) -> Iterator[str]:
+    for doubt in report.doubts:
+        yield from _wrapped("doubt: ", doubt, style)
+    for note in report.notes:
+        yield from _wrapped("note: ", note, style)
     notes = [f"note: {layer.layer}: {note}" for layer in report.layers for note in layer.notes]
     yield from notes[:_DETAILED]
     if len(notes) > _DETAILED:

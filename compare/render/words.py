@@ -75,6 +75,8 @@ def answer(report: Report) -> str:
         pieces.append(f"{counts['unjudged']} could not be judged")
     if single:
         pieces.append(f"{single} judged in float32 alone")
+    if report.doubts:
+        pieces.append("where its weights belong is in doubt")
     if not report.output_known:
         pieces.append("what it returns could not be compared")
     head = "different" if report.verdict == "different" else "could not tell"

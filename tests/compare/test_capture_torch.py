@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torchvision.models import resnet18, resnet50, resnext50_32x4d
 from torchvision.models.feature_extraction import get_graph_node_names
 
 from layerdiff.compare.capture import capture
+from layerdiff.compare.capture_torch import record_torch
 from layerdiff.compare.playback import Playback, run
 from layerdiff.errors import InputError
 
@@ -216,15 +218,189 @@ def test_until_stops_there(make_resnet, x, until, last):
     assert capture(make_resnet(), x, until=until).final == last
 
 
-def test_an_output_that_is_no_tensor_is_refused(x):
-    """A leaf module that gives a tuple is named."""
+class _Halves(nn.Module):
+    def forward(self, x):
+        return x.chunk(3, dim=1)
 
-    class Two(nn.Module):
+
+def test_each_part_of_a_tuple_is_an_operation(x):
+    """What gives several tensors is one operation for each of them, and each can be run again."""
+
+    class Sums(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.halves = _Halves()
+
         def forward(self, x):
-            return x, x
+            first, second, _ = self.halves(x)
+            return first - second
 
-    with pytest.raises(InputError, match=r"^two: its forward gave a tuple, expected a tensor$"):
-        capture(nn.Sequential(__import__("collections").OrderedDict(two=Two())), x)
+    trace = capture(Sums(), x)
+
+    assert [op.layer for op in trace.ops] == ["halves.chunk", "halves.chunk_1", "halves.chunk_2", "sub"]
+    assert trace.ops[3].inputs == ("halves.chunk", "halves.chunk_1")
+    assert np.array_equal(trace.ops[1].run(x), x[:, 1:2])
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        (lambda y: (y, y + 1), "a tuple of 2: item 0 is the output of relu, item 1 is the output of add"),
+        (lambda y: {"logits": y, "loss": None}, "a dict of 2: 'logits' is the output of relu"),
+        (lambda y: None, "nothing (None)"),
+        (lambda y: 7, "a int"),
+    ],
+    ids=["tuple", "dict", "nothing", "number"],
+)
+def test_what_is_no_tensor_is_described(x, give, words):
+    """A network that returns something else than one tensor is recorded, and what it returns is said."""
+
+    class Gives(nn.Module):
+        def forward(self, x):
+            return give(F.relu(x))
+
+    trace = capture(Gives(), x)
+
+    assert (trace.returned, trace.returned_by, trace.returned_as) == (None, None, words)
+
+
+class _OwnConv(nn.Module):
+    """A convolution out of patches and a product of matrices."""
+
+    def __init__(self, size=3):
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(4, size, 3, 3))
+        self.b = nn.Parameter(torch.randn(4))
+
+    def forward(self, x):
+        n, _, h, w = x.shape
+        patches = F.unfold(x, 3, padding=1)
+        return (self.kernel.view(4, -1) @ patches).view(n, 4, h, w) + self.b.view(1, -1, 1, 1)
+
+
+def test_somebodys_own_layer_is_one_operation(x):
+    """A class that builds one layer out of arithmetic is that layer, its inside can be opened, and it runs again."""
+    network = nn.Sequential(_OwnConv(), nn.ReLU()).eval()
+
+    trace = capture(network, x)
+
+    assert [(op.layer, op.kind) for op in trace.ops] == [("0", "conv2d"), ("1", "relu")]
+    assert dict(trace.ops[0].keys) == {"weight": "0.kernel", "bias": "0.b"}
+    assert [op.kind for op in trace.ops[0].inner][0] == "unfold"
+    with torch.no_grad():
+        assert np.array_equal(trace.ops[0].run(x), network[0](torch.from_numpy(x)).numpy())
+        expected = network[0].double()(torch.from_numpy(x).double()).numpy()
+    network[0].float()
+    assert np.array_equal(trace.ops[0].run(x.astype(np.float64)), expected)
+
+
+class _Block(nn.Module):
+    """Layers in a plain list, one made on the way, one called by keyword, one past its hooks, one by its weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = [nn.Conv2d(3, 4, 1)]
+        self.past = nn.Conv2d(4, 4, 1)
+        self.by_weight = nn.Conv2d(4, 4, 3)
+
+    def forward(self, x):
+        x = self.hidden[0](x)
+        x = nn.ReLU()(input=x)
+        x = self.past.forward(x)
+        return F.conv2d(x, self.by_weight.weight, None, 2, padding=1)
+
+
+def test_layers_are_seen_however_they_are_called(x):
+    """Unregistered modules, modules made on the way, keyword calls, `.forward()`, functions on a module's weight."""
+    trace = capture(_Block(), x)
+
+    assert [(op.layer, op.kind) for op in trace.ops] == [
+        ("Conv2d", "conv2d"), ("ReLU", "relu"), ("past", "conv2d"), ("by_weight", "conv2d"),
+    ]  # fmt: skip
+    assert trace.ops[3].attributes["stride"] == (2, 2)
+    assert trace.used == {"past.weight", "past.bias", "by_weight.weight"}
+
+
+def test_an_assignment_into_a_slice_is_an_operation(x):
+    """`y[:, 0] = x` changes y, and what takes y afterwards takes what was assigned."""
+
+    class Assigns(nn.Module):
+        def forward(self, x):
+            y = F.relu(x)
+            y[:, :1] = x[:, :1]
+            return y + 1
+
+    trace = capture(Assigns(), x)
+
+    assert [op.kind for op in trace.ops] == ["relu", "getitem", "setitem", "add"]
+    assert trace.ops[3].inputs == (trace.ops[2].layer,)
+    y = np.maximum(x, 0)
+    y[:, :1] = x[:, :1]
+    assert np.array_equal(trace.ops[2].run(np.maximum(x, 0), x[:, :1].copy()), y)
+
+
+def test_a_value_that_leaves_a_layer_opens_it(x):
+    """A class of one's own whose inside is used elsewhere is not one operation, and nothing is lost."""
+
+    class Leaks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kernel = nn.Parameter(torch.randn(3, 3, 1, 1))
+
+        def forward(self, x):
+            self.patches = F.unfold(x, 1)
+            return (self.kernel.view(3, -1) @ self.patches).view(x.shape)
+
+    class Uses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.leaks = Leaks()
+
+        def forward(self, x):
+            return self.leaks(x) + self.leaks.patches.view(x.shape)
+
+    trace = capture(Uses(), x)
+
+    assert [op.layer for op in trace.ops] == ["leaks.unfold", "leaks.matmul", "leaks.view", "view", "add"]
+
+
+def test_a_crash_is_recorded_where_it_is(x):
+    """With `survive` a forward pass that raises gives what ran before it, and the operation, shapes and line."""
+
+    class Crashes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+            self.fc = nn.Linear(7, 2)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.fc(x.flatten(1))
+
+    recording = record_torch(Crashes(), x, survive=True)
+
+    assert [op.layer for op in recording.ops] == ["conv", "flatten"]
+    crash = recording.crash
+    assert (crash.layer, crash.kind, crash.error) == ("fc", "linear", "RuntimeError")
+    assert crash.input_shapes == ((1, 4 * x.shape[2] * x.shape[3]),)
+    assert crash.parameter_shapes["weight"] == (2, 7)
+    assert "self.fc(x.flatten(1))" in Path(__file__).read_text().splitlines()[int(crash.source.rsplit(":", 1)[1]) - 1]
+
+
+def test_no_hook_is_left_anywhere(x):
+    """Hooks are on no module while it runs, and none stays behind for modules in general, also after an exception."""
+    from torch.nn.modules import module as machinery
+
+    class Looks(nn.Module):
+        def forward(self, x):
+            assert not self._forward_hooks
+            raise RuntimeError("seen")
+
+    with pytest.raises(RuntimeError, match="seen"):
+        capture(nn.Sequential(Looks()), x)
+
+    assert not machinery._global_forward_hooks
+    assert not machinery._global_forward_pre_hooks
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Folded(Plain):
 def pairing(*lines):
     """Stands in for `align`: each line is `expected,... <- actual,... <- feed,...`."""
 
-    def align(expected, actual):
+    def align(expected, actual, **_):
         here, there = ({op.layer: op for op in ops} for ops in (expected, actual))
         pairs = []
         for line in lines:
@@ -87,7 +87,7 @@ def pairing(*lines):
 
 
 OTHER = pairing(
-    "conv <- pad,conv2d <- input",
+    "conv <- pad,conv <- input",
     "bn <- bn <- conv",
     "relu,pool <- pool,relu <- bn",
     "branch <- branch <- pool",
@@ -151,12 +151,12 @@ def test_the_report_says_what_was_judged_together_and_how_it_is_written(judged):
     relu, pool, conv = by_name["relu"], by_name["pool"], by_name["conv"]
     assert (relu.together, pool.together, conv.together) == (("pool",), ("relu",), ())
     assert relu.measures == pool.measures
-    assert conv.written_as == ("pad (pad)", "conv2d (conv2d)")
-    assert (conv.partner, conv.pairing, conv.confidence) == ("conv2d", "by hand", "likely")
+    assert conv.written_as == ("pad (pad)", "conv (conv2d)")
+    assert (conv.partner, conv.pairing, conv.confidence) == ("conv", "by hand", "likely")
     assert relu.notes == ("written as pool (max_pool2d), relu (relu)", "judged together with pool")
     assert by_name["bn"].notes == ()
     text = render_terminal(Run({}, (report,)))
-    assert "note: conv: written as pad (pad), conv2d (conv2d)" in text
+    assert "note: conv: written as pad (pad), conv (conv2d)" in text
 
 
 @pytest.mark.parametrize(

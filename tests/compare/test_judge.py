@@ -228,16 +228,21 @@ def _returns(make_resnet, change):
     return network
 
 
+RETURNS_TWO = (
+    "it returns a tuple of 2: item 0 is the output of fc, item 1 is the output of avgpool, expected one tensor"
+)
+
+
 @pytest.mark.parametrize(
     ("change", "verdict", "said"),
     [
         (lambda y, f: y, "same", ""),
         (lambda y, f: f, "different", "its output is float32(1, 512, 1, 1), expected float32(1, 1000)"),
         (lambda y, f: torch.zeros(1, 1000), "different", UNRECORDED),
-        (lambda y, f: y.sort(1)[0], "different", UNRECORDED),
+        (lambda y, f: y.sort(1)[0], "different", "its output is that of sort, expected that of fc"),
         (lambda y, f: torch.from_numpy(y.numpy() * 3), "different", UNRECORDED),
         (lambda y, f: torch.from_numpy(y.numpy().copy()), "unknown", ""),
-        (lambda y, f: (y, f), "unknown", ""),
+        (lambda y, f: (y, f), "different", RETURNS_TWO),
     ],
     ids=["right", "features", "constant", "sorted", "times three", "copied", "tuple"],
 )  # fmt: skip
@@ -412,9 +417,11 @@ def test_a_reference_that_cannot_be_cast_is_judged_in_float32_alone(make_resnet,
     assert blamed(compare_networks(expected, broken, x)) == ["layer4.0.bn1"]
 
 
-class _Shy(nn.ReLU):
-    def register_forward_pre_hook(self, *arguments, **options):
-        raise RuntimeError("not supported")
+class _Shy(nn.Module):
+    def forward(self, x):
+        if torch.overrides._get_current_function_mode() is not None:
+            raise RuntimeError("not supported")
+        return torch.relu(x)
 
 
 def test_a_network_that_cannot_be_watched_is_not_called_wrong(make_resnet, x):

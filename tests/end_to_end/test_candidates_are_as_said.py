@@ -1,7 +1,7 @@
 """The corpus of other people's styles is what its catalogue says, shown without any part of the instrument.
 
-The weights are carried over by what ran: the tensors that convolutions, batch norms and linear layers were given are views
-of the parameters, so writing the reference's weights into them undoes whatever layout they are stored in.
+The weights are carried over by what ran: the tensors that convolutions, batch norms and linear layers were given are
+views of the parameters, so writing the reference's weights into them undoes whatever layout they are stored in.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Recorder(TorchFunctionMode):
         """Runs the call, and notes it where it has parameters."""
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
-        self.calls[name.strip("_").removeprefix("i")] += 1
+        self.calls[name.strip("_")] += 1
         before = args[0].data_ptr() if args and isinstance(args[0], torch.Tensor) else 0
         output = function(*args, **kwargs)
         self.alive += [args, kwargs, output]
@@ -117,11 +117,11 @@ READERS = {
 }
 
 
-def record(network, x) -> Recorder:
-    """What a forward pass calls."""
+def record(network, x) -> tuple[object, Recorder]:
+    """What a forward pass returns, and what it calls."""
     with torch.no_grad(), Recorder() as recorder:
-        network(x)
-    return recorder
+        output = network(x)
+    return output, recorder
 
 
 def parts(recorder: Recorder, *, bottlenecks: bool) -> dict[str, list[Layer]]:
@@ -159,20 +159,6 @@ def fill(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], hel
             tensor.copy_(value)
 
 
-def transfer_by_flow(expected, actual, x) -> None:
-    """Carries the reference's weights into a candidate by the order in which the layers of each path ran."""
-    bottlenecks = hasattr(expected.layer1[0], "conv3")
-    theirs = parts(record(expected, x), bottlenecks=bottlenecks)
-    ours = parts(record(actual, x), bottlenecks=bottlenecks)
-    held = {tensor.untyped_storage().data_ptr() for tensor in actual.state_dict().values()}
-    with torch.no_grad():
-        for path in theirs:
-            for reference, candidate in zip(theirs[path], ours[path], strict=False):
-                fill(candidate.tensors, reference.tensors, held)
-                if reference.norm and candidate.norm:
-                    fill(candidate.norm.tensors, reference.norm.tensors, held)
-
-
 @functools.cache
 def reference(name: str):
     """torchvision's network in float64, with every weight and statistic away from its default."""
@@ -200,6 +186,25 @@ def dense(size: int) -> torch.Tensor:
     return torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
 
 
+@functools.cache
+def reference_run(name: str, size: int) -> tuple[torch.Tensor, Recorder]:
+    """What torchvision's network returns for the dense input, and what it calls."""
+    return record(reference(name), dense(size))
+
+
+def transfer_by_flow(name: str, actual, x) -> None:
+    """Carries the reference's weights into a candidate by the order in which the layers of each path ran."""
+    theirs = parts(reference_run(name, x.shape[-1])[1], bottlenecks=hasattr(reference(name).layer1[0], "conv3"))
+    ours = parts(record(actual, x)[1], bottlenecks=hasattr(reference(name).layer1[0], "conv3"))
+    held = {tensor.untyped_storage().data_ptr() for tensor in actual.state_dict().values()}
+    with torch.no_grad():
+        for path in theirs:
+            for expected, candidate in zip(theirs[path], ours[path], strict=False):
+                fill(candidate.tensors, expected.tensors, held)
+                if expected.norm and candidate.norm:
+                    fill(candidate.norm.tensors, expected.norm.tensors, held)
+
+
 @pytest.fixture(autouse=True)
 def _float64():
     torch.set_default_dtype(torch.float64)
@@ -212,16 +217,15 @@ def run(candidate, source: str | None = None) -> tuple[object, torch.Tensor, Cou
     module = load(FOLDER / candidate.file, source)
     made = eval(candidate.call, dict(module.__dict__))
     actual = (made if isinstance(made, torch.nn.Module) else made()).eval()
-    expected = reference(candidate.expected)
-    x = dense(candidate.only_at or 64)
+    size = candidate.only_at or 64
     if candidate.carry is not None:
-        unexpected = actual.load_state_dict(candidate.carry(expected.state_dict()), strict=False).unexpected_keys
-        assert not unexpected
+        state = candidate.carry(reference(candidate.expected).state_dict())
+        unexpected = actual.load_state_dict(state, strict=False).unexpected_keys
+        assert not unexpected or not (candidate.right or source)
     elif not candidate.crash or source is not None:
-        transfer_by_flow(expected, actual, x)
-    recorder = record(actual, x)
-    with torch.no_grad():
-        return actual(x), expected(x), recorder.calls
+        transfer_by_flow(candidate.expected, actual, dense(size))
+    output, recorder = record(actual, dense(size))
+    return output, reference_run(candidate.expected, size)[0], recorder.calls
 
 
 def distance(actual: torch.Tensor, expected: torch.Tensor) -> float:

@@ -1,0 +1,186 @@
+"""The judgement of a recorded trace: nothing of the candidate can be run, but the expected network can."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from layerdiff.compare.capture import check_input
+from layerdiff.compare.metrics import measure
+from layerdiff.compare.result import Extra, LayerResult, Measure, Report
+from layerdiff.compare.trace import INPUT, Array, Op, Trace, digest, upto
+from layerdiff.compare.trace_gaps import Judged, Replay
+from layerdiff.compare.trace_input import is_of_input
+from layerdiff.compare.trace_stored import refuse
+from layerdiff.compare.trace_verdict import Seen, settle_trace
+from layerdiff.compare.yardstick import Step, walk
+from layerdiff.errors import InputError
+
+__all__ = ["judge_trace"]
+
+
+def judge_trace(
+    expected: Trace,
+    actual: Trace,
+    x: Array,
+    *,
+    seed: int = 0,
+    until: str | None = None,
+    on_layer: Callable[[str], None] | None = None,
+) -> Report:
+    """Whether the network that left the trace `actual` is the expected one, layer by layer.
+
+    The candidate cannot be run, so each of its layers is judged by itself the other way round: the expected operation
+    is run on the candidate's own recorded inputs, and its output is held against what the candidate recorded. So two
+    independent faults are both found, and what only inherits them agrees by itself. Beside that, each layer is compared
+    end to end. All is computed in the trace's own precision.
+
+    A trace may lack layers. The next recorded one after a gap is then judged together with all that lie in it. Layers
+    after which nothing was recorded are unjudged. Where the trace does not show that it is of the input `x`, no layer
+    is compared end to end, and the verdict is never `same`.
+
+    Args:
+        expected: the reference, captured on `x`; its operations are run with its parameters.
+        actual: values by expected layer id, as `trace_files.read_any_trace` gives them; what the network took as
+            `values["input"]`, or its digest.
+        x: (n, c, h, w) float32: the input of both.
+        seed: of the random amounts in the bounds of gaps and of the end-to-end floor.
+        until: judge only this part, by layer id or the start of one.
+        on_layer: called with each layer's id before it is measured.
+
+    Returns:
+        A settled report of one precision, with one result for each recorded layer, and one for each layer that
+        nothing recorded comes after.
+
+    Raises:
+        InputError: names that are no layer's, two precisions, no layer to compare, another input than `x`, an expected
+            network that cannot be run, was captured on another input or is in training mode.
+    """
+    check_input(x)
+    until = until or expected.until
+    ops = upto(expected.ops, until)
+    _refuse_expected(expected, ops, x)
+    _refuse_unknown(expected, actual)
+    known = is_of_input(actual, x)
+    values = {op.layer: actual.values[op.layer] for op in ops if op.layer in actual.values}
+    dtype = _precision(actual, values, until)
+    if known:
+        values[INPUT] = x
+    replay = Replay(ops, values, dtype, seed)
+    steps = walk(ops, x.astype(dtype), seed=seed) if known else None
+    found: list[tuple[Op, Judged, tuple[Measure, ...]]] = []
+    with np.errstate(all="ignore"):
+        for op in ops:
+            if on_layer is not None:
+                on_layer(op.layer)
+            step = None if steps is None else next(steps)
+            judged = replay.step(op)
+            found.append((op, judged, _measures(judged, step, values.get(op.layer))))
+    together = {layer for op, judged, _ in found if op.layer in values for layer in judged.together}
+    kept = [one for one in found if one[0].layer in values or one[0].layer not in together]
+    partners = actual.by_layer()
+    report = Report(
+        expected=expected.network,
+        actual=actual.network,
+        layers=tuple(
+            _result(index, op, judged, measures, values.get(op.layer), partners.get(op.layer))
+            for index, (op, judged, measures) in enumerate(kept)
+        ),
+        extra=_extra(expected, actual, values),
+        dtypes=(dtype.name,),
+        until=until,
+    )
+    return settle_trace(report, {op.layer: _seen(op, judged, values, known) for op, judged, _ in kept})
+
+
+def _refuse_expected(expected: Trace, ops: Sequence[Op], x: Array) -> None:
+    saved = [op.layer for op in ops if op.run is None]
+    if saved:
+        raise InputError(
+            f"judge: {expected.network} comes from a file, and its operations cannot be run again",
+            help="compare_traces compares two saved traces",
+        )
+    if expected.input_digest != digest(x):
+        raise InputError(f"judge: {expected.network} was captured on another input than the one that was given")
+    training = [op.layer for op in ops if op.attributes.get("training")]
+    if training:
+        raise InputError(
+            f"judge: {len(training)} layers of the expected network are in training mode, the first {training[0]}",
+            help="call eval() on it: in training mode its outputs depend on the rest of the batch",
+        )
+
+
+def _refuse_unknown(expected: Trace, actual: Trace) -> None:
+    """Refuse names that people gave and that no layer has; an instrument's own record may have layers of its own."""
+    ids = [op.layer for op in expected.ops]
+    unknown = [op.layer for op in actual.ops if op.layer not in ids and not op.inputs]
+    refuse(
+        actual.network,
+        [f"no such layer in {expected.network}, got {name!r}{_near(name, ids)}" for name in unknown],
+        help="map your names to its layer ids in a manifest, and leave out what has no counterpart",
+    )
+
+
+def _near(name: str, ids: list[str]) -> str:
+    near = difflib.get_close_matches(name, ids, n=1)
+    return f", expected perhaps {near[0]}" if near else f", expected {ids[0]} or another of its {len(ids)}"
+
+
+def _precision(actual: Trace, values: Mapping[str, Array], until: str | None) -> np.dtype[Any]:
+    dtypes = sorted({value.dtype.name for value in values.values()})
+    if len(dtypes) == 1 and dtypes[0] in {"float32", "float64"}:
+        return np.dtype(dtypes[0])
+    where = f" within {until}" if until else ""
+    if not dtypes:
+        raise InputError(f"{actual.network}: nothing to compare, got no layer{where}, expected at least one")
+    raise InputError(f"{actual.network}: got values of {' and '.join(dtypes)}, expected float32 or float64 throughout")
+
+
+def _measures(judged: Judged, step: Step | None, value: Array | None) -> tuple[Measure, ...]:
+    if value is None:
+        return ()
+    measures = []
+    if judged.output is not None and judged.allowed is not None and judged.output.shape == value.shape:
+        measures.append(measure("activations", judged.output, value, judged.allowed))
+    if step is not None and step.allowance is not None and step.output.shape == value.shape:
+        measures.append(measure("propagated", step.output, value, step.floor))
+    return tuple(measures)
+
+
+def _result(
+    index: int, op: Op, judged: Judged, measures: tuple[Measure, ...], value: Array | None, partner: Op | None
+) -> LayerResult:
+    problems: tuple[str, ...] = ()
+    if value is not None and judged.output is not None and value.shape != judged.output.shape:
+        problems = (f"shape: got {value.shape}, expected {judged.output.shape}",)
+    return LayerResult(
+        index=index,
+        layer=op.layer,
+        # Not None, which says that the candidate lacks it: the trace does.
+        partner=op.layer,
+        kind=op.kind,
+        shape=op.shape,
+        inputs=judged.sources,
+        measures=measures,
+        problems=problems,
+        source=None if partner is None else partner.source,
+    )
+
+
+def _seen(op: Op, judged: Judged, values: Mapping[str, Array], known: bool) -> Seen:
+    if op.layer not in values:
+        return Seen(alone="the trace has no value of it, nor of a layer after it")
+    return Seen(
+        together=judged.together,
+        alone=judged.lacking,
+        end_to_end="" if known else "the trace does not hold its input: that it is of the same one is not shown",
+    )
+
+
+def _extra(expected: Trace, actual: Trace, values: Mapping[str, Array]) -> tuple[Extra, ...]:
+    ids = {op.layer for op in expected.ops}
+    last = max(i for i, op in enumerate(actual.ops) if op.layer in values)
+    return tuple(Extra(op.layer, op.kind, op.source) for op in actual.ops[:last] if op.layer not in ids)

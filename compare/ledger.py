@@ -1,0 +1,285 @@
+"""The shape ledger: what every layer of two networks gives and costs, side by side, and why they part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import msgspec
+
+from layerdiff.compare.align import align
+from layerdiff.compare.costs import CONVENTION, Cost, Totals, costs_of, totals_of
+from layerdiff.compare.pairs import Alignment, Pair
+from layerdiff.compare.reached import crashed_op, reached
+from layerdiff.compare.result import Verdict
+from layerdiff.compare.shape_errors import (
+    Explanation,
+    explain,
+    explain_difference,
+    explain_in_place,
+    explain_state_dict,
+)
+from layerdiff.compare.structure import Structure, structure_of
+from layerdiff.compare.trace import Op
+from layerdiff.errors import InputError
+
+__all__ = ["Ledger", "Row", "Side", "ledger_of", "ledger_to_json", "structure_for_ledger"]
+
+SCHEMA = 1
+
+RowStatus = Literal["same", "differs", "missing", "extra", "crashed", "unreached", "alone"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one of the networks has in a row: nearly always one operation.
+
+    Attributes:
+        layers: ids.
+        kinds: of each.
+        shape: of the last one's output; None where it raised.
+        tensors: shapes of the parameters and buffers, by role, where one operation has all of them.
+        cost: of all.
+        source: `file:line` of the last one.
+    """
+
+    layers: tuple[str, ...]
+    kinds: tuple[str, ...]
+    shape: tuple[int, ...] | None
+    tensors: Mapping[str, tuple[int, ...]]
+    cost: Cost
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer of the expected network, and what stands for it in the candidate.
+
+    Attributes:
+        status: `same`: the shapes agree; `differs`; `missing`: the candidate has nothing there; `extra`: the expected
+            network has nothing there; `crashed`: it raised there; `unreached`: it raised before; `alone`: there is no
+            other network.
+        expected: None for an extra one.
+        actual: None for a missing one.
+        problems: how the shapes differ, in words.
+        notes: what differs otherwise: another kind, a bias that is not expected, the wiring.
+    """
+
+    status: RowStatus
+    expected: Side | None
+    actual: Side | None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Two networks side by side, or one alone.
+
+    Attributes:
+        expected: the expected network, in words.
+        actual: the candidate; None where one network is shown alone.
+        shape: of the input.
+        rows: in the order in which the expected network runs; what the candidate has on top stands in its place.
+        expected_totals: what the expected network costs.
+        actual_totals: what the candidate costs, as far as it came.
+        convention: what is counted, in words.
+        last_agreeing: index of the last row before the first that does not agree; None where there is none.
+        first_differing: index of the first row that does not agree; None where all do.
+        crash: what the candidate's forward pass raised, in words.
+        returns: what is wrong with what the candidate returns; empty for nothing.
+        explanation: why the first shape differs, or why it raised.
+        notes: what is no difference of shapes, but stands in the way of loading weights or of training.
+        verdict: `same` where all shapes agree and nothing is missing or extra; `unknown` where nothing was compared.
+        schema: version of this record's form.
+    """
+
+    expected: str
+    actual: str | None
+    shape: tuple[int, ...]
+    rows: tuple[Row, ...]
+    expected_totals: Totals
+    actual_totals: Totals | None
+    convention: str = CONVENTION
+    last_agreeing: int | None = None
+    first_differing: int | None = None
+    crash: str | None = None
+    returns: str = ""
+    explanation: Explanation | None = None
+    notes: tuple[Explanation, ...] = ()
+    verdict: Verdict = "unknown"
+    schema: int = field(default=SCHEMA)
+
+
+def structure_for_ledger(network: Any, shape: tuple[int, ...], *, name: str | None = None) -> Structure:
+    """`structure_of`, with every tensor under one name only: one that is shared is counted once.
+
+    Raises:
+        InputError: it is neither a torch nor a NumPy network.
+    """
+    structure = structure_of(network, shape, name=name)
+    if not hasattr(network, "named_parameters"):
+        return structure
+    first = {key for key, _ in (*network.named_parameters(), *network.named_buffers())}
+    return replace(
+        structure,
+        tensors={key: shape for key, shape in structure.tensors.items() if key in first},
+        parameters=structure.parameters & first,
+    )
+
+
+def ledger_of(expected: Structure, actual: Structure | None = None) -> Ledger:
+    """The ledger of the expected network and a candidate, or of one network alone.
+
+    Raises:
+        InputError: the expected network raises on an input of this size.
+    """
+    if expected.crash is not None:
+        raise InputError(
+            f"{expected.network}: raises on an input of {list(expected.shape)}, got {expected.crash.message!r}, "
+            "expected a forward pass that ends",
+            help="a larger --size may do",
+        )
+    costs = costs_of(expected)
+    if actual is None:
+        rows = tuple(Row("alone", _side((op,), costs), None) for op in expected.ops)
+        return Ledger(expected.network, None, expected.shape, rows, totals_of(expected), None, verdict="same")
+    alignment, unreached = _aligned(expected, actual)
+    table = _rows(expected, actual, alignment, unreached)
+    crash = actual.crash
+    if crash is not None:
+        explanation: Explanation | None = explain(crash, expected, actual, alignment)
+    else:
+        explanation = explain_difference(expected, actual, alignment)
+    returns = _returns(expected, actual)
+    differing = next((i for i, row in enumerate(table) if row.status != "same"), None)
+    compared = any(row.status in {"same", "differs"} for row in table)
+    different = differing is not None or bool(returns) or crash is not None
+    notes = (explain_state_dict(expected.tensors, actual.tensors), explain_in_place(actual))
+    return Ledger(
+        expected=expected.network,
+        actual=actual.network,
+        shape=actual.shape,
+        rows=table,
+        expected_totals=totals_of(expected),
+        actual_totals=totals_of(actual),
+        last_agreeing=differing - 1 if differing else (len(table) - 1 if differing is None and table else None),
+        first_differing=differing,
+        crash=f"{crash.layer or 'the network'}: {crash.error}: {crash.message}" if crash is not None else None,
+        returns=returns,
+        explanation=explanation,
+        notes=tuple(note for note in notes if note is not None),
+        verdict="unknown" if not compared and crash is None else "different" if different else "same",
+    )
+
+
+def ledger_to_json(ledger: Ledger) -> bytes:
+    """The ledger as JSON, indented, with a newline at its end."""
+    return msgspec.json.format(msgspec.json.encode(ledger), indent=2) + b"\n"
+
+
+def _aligned(expected: Structure, actual: Structure) -> tuple[Alignment, tuple[Op, ...]]:
+    """Who stands for whom, and the expected operations that lie behind the crash."""
+    if actual.crash is None:
+        outputs = {"expected_output": expected.returned_by, "actual_output": actual.returned_by}
+        return align(expected.ops, actual.ops, **outputs), ()
+    ops = (*actual.ops, *crashed_op(actual.crash))
+    part = reached(expected.ops, ops, expected.returned_by)
+    found = align(part, ops)
+    inside = {op.layer for op in part}
+    # What nothing that ran depends on may have been still to come.
+    needed = _needed(part, found)
+    late = {pair.expected[-1].layer for pair in found.pairs if not pair.actual} - needed
+    pairs = tuple(pair for pair in found.pairs if pair.expected[-1].layer not in late)
+    return replace(found, pairs=pairs), tuple(op for op in expected.ops if op.layer not in inside or op.layer in late)
+
+
+def _needed(ops: Sequence[Op], alignment: Alignment) -> set[str]:
+    """Ids of the operations on which one that has a partner depends."""
+    inputs = {op.layer: op.inputs for op in ops}
+    waiting = [op.layer for pair in alignment.pairs if pair.actual for op in pair.expected]
+    found: set[str] = set()
+    while waiting:
+        layer = waiting.pop()
+        if layer in inputs and layer not in found:
+            found.add(layer)
+            waiting.extend(inputs[layer])
+    return found
+
+
+def _rows(expected: Structure, actual: Structure, alignment: Alignment, unreached: Sequence[Op]) -> tuple[Row, ...]:
+    costs, theirs = costs_of(expected), costs_of(actual)
+    crashed = actual.crash.layer if actual.crash is not None else None
+    rows = [_row(pair, costs, theirs, crashed) for pair in alignment.pairs]
+    place = {op.layer: i for i, op in enumerate(actual.ops)}
+    for op in alignment.extra:
+        # Behind the row whose operation ran last before it.
+        before = [
+            i for i, row in enumerate(rows)
+            if row.actual is not None and max(place.get(layer, len(place)) for layer in row.actual.layers)
+            < place.get(op.layer, len(place))
+        ]  # fmt: skip
+        status: RowStatus = "crashed" if op.layer == crashed else "extra"
+        side = _side((op,), theirs, crashed)
+        rows.insert(max(before, default=-1) + 1, Row(status, None, side, (f"{op.layer} is too many",)))
+    rows += [Row("unreached", _side((op,), costs), None) for op in unreached]
+    return tuple(rows)
+
+
+def _row(pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], crashed: str | None) -> Row:
+    expected = _side(pair.expected, costs)
+    if not pair.actual:
+        return Row("missing", expected, None, (pair.reason,))
+    actual = _side(pair.actual, theirs, crashed)
+    if actual.shape is None:
+        return Row("crashed", expected, actual, ("it raised",), pair.problems)
+    problems, notes = [], list(pair.problems)
+    if actual.shape != expected.shape:
+        problems.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
+    for role in dict.fromkeys((*expected.tensors, *actual.tensors)):
+        have, want = actual.tensors.get(role), expected.tensors.get(role)
+        if not expected.tensors or not actual.tensors or have == want:
+            continue
+        if want is None:
+            notes.append(f"{role}: got {_words(have or ())}, expected none")
+        elif have is None:
+            problems.append(f"{role}: got none, expected {_words(want)}")
+        elif sorted(have) == sorted(want):
+            notes.append(f"{role}: lies as {_words(have)}, expected {_words(want)}")
+        else:
+            problems.append(f"{role}: got {_words(have)}, expected {_words(want)}")
+    return Row("differs" if problems else "same", expected, actual, tuple(problems), tuple(notes))
+
+
+def _side(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = None) -> Side:
+    holders = [op for op in ops if op.parameters]
+    shapes = {role: tuple(array.shape) for role, array in holders[0].parameters.items()} if len(holders) == 1 else {}
+    return Side(
+        layers=tuple(op.layer for op in ops),
+        kinds=tuple(op.kind for op in ops),
+        shape=None if crashed in {op.layer for op in ops} else ops[-1].shape,
+        tensors=shapes,
+        cost=sum((costs.get(op.layer, Cost()) for op in ops), Cost()),
+        source=ops[-1].source,
+    )
+
+
+def _returns(expected: Structure, actual: Structure) -> str:
+    """What is wrong with what the candidate returns; empty for nothing, or where it returned nothing at all."""
+    if actual.crash is not None:
+        return ""
+    shapes = [
+        next((op.shape for op in structure.ops if op.layer == structure.returned_by), None)
+        for structure in (expected, actual)
+    ]
+    if actual.returned_as:
+        return f"it returns {actual.returned_as}, expected one tensor"
+    if shapes[0] is not None and shapes[1] != shapes[0]:
+        got = _words(shapes[1]) if shapes[1] is not None else "something that no operation of its own made"
+        return f"it returns {got}, expected {_words(shapes[0])}"
+    return ""
+
+
+def _words(shape: Sequence[int]) -> str:
+    return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

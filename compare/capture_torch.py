@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.kinds import attributes_of, kind_of_class, kind_of_function
+from layerdiff.compare.native import is_native_function, is_native_module
 from layerdiff.compare.recorder import Recorder, Recording, StopForward
 from layerdiff.compare.source import calling_line
 from layerdiff.compare.trace import Array, Op
@@ -94,6 +95,7 @@ class _Watch(TorchFunctionMode):
             output=output,
             attributes=_function_attributes(kind, args, kwargs),
             parameters={},
+            native=is_native_function(func, kwargs),
             run=_runner(call),
         )
         return output
@@ -107,6 +109,7 @@ class _Watch(TorchFunctionMode):
         output: Tensor,
         attributes: dict[str, object],
         parameters: dict[str, Array],
+        native: bool,
         run: Callable[..., Array],
     ) -> None:
         layer = self._recorder.name(path)
@@ -121,6 +124,7 @@ class _Watch(TorchFunctionMode):
             shape=tuple(output.shape),
             dtype=array.dtype.name,
             in_place=any(output is tensor for tensor in inputs),
+            native=native,
             source=calling_line(),
             run=run,
         )
@@ -134,9 +138,11 @@ class _Watch(TorchFunctionMode):
         with contextlib.ExitStack() as stack:
             for path, module in network.named_modules():
                 leaf = next(module.children(), None) is None
+                # Before our own hooks: somebody else's make it another operation.
+                native = leaf and is_native_module(module)
                 before = module.register_forward_pre_hook(self._entering(path, leaf))
                 # Always: a network may catch what one of its modules raises, and go on.
-                after = module.register_forward_hook(self._leaving(path, leaf), always_call=True)
+                after = module.register_forward_hook(self._leaving(path, leaf, native), always_call=True)
                 stack.callback(before.remove)
                 stack.callback(after.remove)
             yield
@@ -150,7 +156,7 @@ class _Watch(TorchFunctionMode):
 
         return hook
 
-    def _leaving(self, path: str, leaf: bool) -> Callable[..., None]:
+    def _leaving(self, path: str, leaf: bool, native: bool) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
             if not leaf:
                 self._path.pop()
@@ -169,6 +175,7 @@ class _Watch(TorchFunctionMode):
                 output=output,
                 attributes=attributes_of(kind, module),
                 parameters=_parameters(module),
+                native=native,
                 run=_runner(_module_call(module)),
             )
             # Last, so that what we did ourselves above is not taken for the network's.

@@ -22,6 +22,7 @@ from layerdiff.compare.crash import Crash
 from layerdiff.compare.folding import kind_of_own_class, roles_by_name
 from layerdiff.compare.functions import ROLES, name_of_function, named_arguments, settings
 from layerdiff.compare.kinds import attributes_of, kind_of_class
+from layerdiff.compare.native import is_native_function, is_native_module
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line
 from layerdiff.compare.trace import Array, Op
@@ -166,11 +167,17 @@ class _Watch(TorchFunctionMode):
         constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
         for pick, tensor in _tensors(result):
             call = _function_call(func, constants, slots, spec, pick, gives_first=kind == "setitem")
-            self._function(kind, named, [leaves[i] for i in slots], tensor, call)
+            self._function(kind, named, [leaves[i] for i in slots], tensor, call, is_native_function(func, kwargs))
         return output
 
     def _function(
-        self, kind: str, named: Mapping[str, Any], inputs: Sequence[Tensor], output: Tensor, call: _TensorCall
+        self,
+        kind: str,
+        named: Mapping[str, Any],
+        inputs: Sequence[Tensor],
+        output: Tensor,
+        call: _TensorCall,
+        native: bool,
     ) -> None:
         tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
         attributes = settings(kind, named)
@@ -185,9 +192,8 @@ class _Watch(TorchFunctionMode):
         home = keys.get("weight", "").rpartition(".")[0]
         # A weight that is used without calling its module: the module is what the reader knows.
         path = home if home and home != scope and kind in {"conv2d", "linear", "batch_norm"} else _join(scope, name)
-        self._recorder.add(
-            self._op(path, kind, inputs, output, attributes, tensors, keys, call), output, lambda: _array(output)
-        )
+        op = self._op(path, kind, inputs, output, attributes, tensors, keys, call, native)
+        self._recorder.add(op, output, lambda: _array(output))
 
     def _op(
         self,
@@ -199,6 +205,7 @@ class _Watch(TorchFunctionMode):
         tensors: Mapping[str, Tensor],
         keys: Mapping[str, str],
         call: Callable[[Sequence[Tensor]], Tensor],
+        native: bool,
         inner: tuple[Op, ...] = (),
     ) -> Op:
         return Op(
@@ -211,6 +218,7 @@ class _Watch(TorchFunctionMode):
             shape=tuple(output.shape),
             dtype=str(output.dtype).removeprefix("torch."),
             in_place=any(output is tensor for tensor in inputs),
+            native=native,
             keys=keys,
             inner=inner,
             source=calling_line(),
@@ -328,7 +336,8 @@ class _Watch(TorchFunctionMode):
         constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
         for pick, tensor in _tensors(output):
             again = _ModuleCall(call.module, constants, slots, spec, pick)
-            op = self._op(call.path, kind, inputs, tensor, attributes, tensors, keys, again, inside)
+            native = not inside and is_native_module(call.module)
+            op = self._op(call.path, kind, inputs, tensor, attributes, tensors, keys, again, native, inside)
             if len(inside) == 1:
                 op = _with_parameters(op, inside[0])
             if inside:

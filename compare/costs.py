@@ -7,14 +7,15 @@ once however often it is used, a multiply-add each time it is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from layerdiff.compare.structure import Structure
 from layerdiff.compare.trace import Op
 
-__all__ = ["CONVENTION", "Cost", "Totals", "costs_of", "macs_of", "totals_of"]
+__all__ = ["CONVENTION", "Cost", "Totals", "costs_of", "macs_of", "other_names", "totals_of"]
 
 CONVENTION = (
     "multiply-adds are those of convolutions and linear layers, bias not counted, as torchvision publishes them; "
@@ -58,6 +59,7 @@ class Totals:
         unused_parameters: how many numbers those parameters hold.
         unregistered: numbers in parameters that took part and are not registered: no optimiser, no state dict and no
             `.to()` knows of them.
+        shared: names under which a tensor that is counted already is held once more.
         uncounted: ids of operations with a matrix or kernel of their own that the convention does not count.
     """
 
@@ -68,6 +70,7 @@ class Totals:
     unused: tuple[str, ...] = ()
     unused_parameters: int = 0
     unregistered: int = 0
+    shared: tuple[str, ...] = ()
     uncounted: tuple[str, ...] = ()
 
 
@@ -91,15 +94,30 @@ def costs_of(structure: Structure) -> dict[str, Cost]:
     return {op.layer: _cost(op, structure, seen) for op in structure.ops}
 
 
-def totals_of(structure: Structure) -> Totals:
-    """What the whole network costs."""
-    counted = {key: prod(shape) for key, shape in structure.tensors.items() if not key.endswith(_COUNTER)}
+def other_names(network: Any) -> frozenset[str]:
+    """Names in a torch network's state dict that stand for a tensor that has a name already; none for other networks."""
+    if not hasattr(network, "named_parameters"):
+        return frozenset()
+    first = {key for key, _ in (*network.named_parameters(), *network.named_buffers())}
+    return frozenset(network.state_dict()) - first
+
+
+def totals_of(structure: Structure, shared: Set[str] = frozenset()) -> Totals:
+    """What the whole network costs.
+
+    Args:
+        structure: of the network.
+        shared: its `other_names`.
+    """
+    counted = {
+        key: prod(shape) for key, shape in structure.tensors.items() if not key.endswith(_COUNTER) and key not in shared
+    }
     seen: set[object] = set()
     unregistered = sum(_numbers(op, structure, seen, registered=False) for op in structure.ops)
     macs = sum(macs_of(op) for op in structure.ops)
     unused = () if structure.crash else tuple(key for key in counted if key not in structure.used)
-    # A network that keeps no names for its tensors has used those we cannot tell from the rest.
-    named = bool(structure.used)
+    # Where a network keeps no names for the tensors it uses, none can be called unused.
+    named = bool(structure.used) or not structure.tensors
     return Totals(
         parameters=sum(count for key, count in counted.items() if key in structure.parameters),
         buffers=sum(count for key, count in counted.items() if key not in structure.parameters),
@@ -108,6 +126,7 @@ def totals_of(structure: Structure) -> Totals:
         unused=unused if named else (),
         unused_parameters=sum(counted[key] for key in unused if key in structure.parameters) if named else 0,
         unregistered=unregistered if named else 0,
+        shared=tuple(key for key in structure.tensors if key in shared and not key.endswith(_COUNTER)),
         uncounted=tuple(op.layer for op in structure.ops if _is_uncounted(op)),
     )
 

@@ -57,6 +57,8 @@ def judge(
         InputError: nothing to compare, `until` names no layer, or the expected network is in training mode.
     """
     check_input(x)
+    # As capture gave it to the networks: a kernel may add in another order where the memory lies otherwise.
+    x = np.array(x, order="C")
     until = until or expected.until
     ops = upto(expected.ops, until)
     _refuse_training(ops)

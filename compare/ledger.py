@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -113,24 +113,41 @@ class Ledger:
 
 
 def structure_for_ledger(network: Any, shape: tuple[int, ...], *, name: str | None = None) -> Structure:
-    """`structure_of`, with every tensor under one name only: one that is shared is counted once.
+    """`structure_of`, with arithmetic where a network holds tensors of another precision than its input.
+
+    Meta tensors do not mind if precisions meet; real ones raise.
 
     Raises:
         InputError: it is neither a torch nor a NumPy network.
     """
     structure = structure_of(network, shape, name=name)
-    if not hasattr(network, "named_parameters"):
+    if structure.crash is not None or not hasattr(network, "named_parameters"):
         return structure
-    first = {key for key, _ in (*network.named_parameters(), *network.named_buffers())}
+    import torch
+
+    from layerdiff.compare.capture_torch import record_torch
+
+    tensors = [tensor for _, tensor in (*network.named_parameters(), *network.named_buffers())]
+    if all(tensor.is_meta or tensor.dtype == torch.float32 or not tensor.is_floating_point() for tensor in tensors):
+        return structure
+    recording = record_torch(network, torch.zeros(shape), survive=True)
     return replace(
         structure,
-        tensors={key: shape for key, shape in structure.tensors.items() if key in first},
-        parameters=structure.parameters & first,
+        ops=tuple(recording.ops),
+        returned_by=recording.returned_by,
+        returned_as=recording.returned_as,
+        crash=recording.crash,
+        used=frozenset(recording.used),
     )
 
 
-def ledger_of(expected: Structure, actual: Structure | None = None) -> Ledger:
+def ledger_of(expected: Structure, actual: Structure | None = None, *, shared: Set[str] = frozenset()) -> Ledger:
     """The ledger of the expected network and a candidate, or of one network alone.
+
+    Args:
+        expected: the expected network, or the only one.
+        actual: the candidate, up to where it came.
+        shared: `costs.other_names` of the last of the two.
 
     Raises:
         InputError: the expected network raises on an input of this size.
@@ -144,7 +161,7 @@ def ledger_of(expected: Structure, actual: Structure | None = None) -> Ledger:
     costs = costs_of(expected)
     if actual is None:
         rows = tuple(Row("alone", _side((op,), costs), None) for op in expected.ops)
-        return Ledger(expected.network, None, expected.shape, rows, totals_of(expected), None, verdict="same")
+        return Ledger(expected.network, None, expected.shape, rows, totals_of(expected, shared), None, verdict="same")
     alignment, unreached = _aligned(expected, actual)
     table = _rows(expected, actual, alignment, unreached)
     crash = actual.crash
@@ -156,14 +173,14 @@ def ledger_of(expected: Structure, actual: Structure | None = None) -> Ledger:
     differing = next((i for i, row in enumerate(table) if row.status != "same"), None)
     compared = any(row.status in {"same", "differs"} for row in table)
     different = differing is not None or bool(returns) or crash is not None
-    notes = (explain_state_dict(expected.tensors, actual.tensors), explain_in_place(actual))
+    notes = (_loading(expected, actual), explain_in_place(actual))
     return Ledger(
         expected=expected.network,
         actual=actual.network,
         shape=actual.shape,
         rows=table,
         expected_totals=totals_of(expected),
-        actual_totals=totals_of(actual),
+        actual_totals=totals_of(actual, shared),
         last_agreeing=differing - 1 if differing else (len(table) - 1 if differing is None and table else None),
         first_differing=differing,
         crash=f"{crash.layer or 'the network'}: {crash.error}: {crash.message}" if crash is not None else None,
@@ -177,6 +194,16 @@ def ledger_of(expected: Structure, actual: Structure | None = None) -> Ledger:
 def ledger_to_json(ledger: Ledger) -> bytes:
     """The ledger as JSON, indented, with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(ledger), indent=2) + b"\n"
+
+
+def _loading(expected: Structure, actual: Structure) -> Explanation | None:
+    """What stands in the way of loading the expected network's weights by their names, where names are alike at all."""
+    if not expected.tensors or not actual.tensors:
+        return None
+    # A word in front of all names, such as `module.`, does not make them others.
+    names = {*actual.tensors, *(name.partition(".")[2] for name in actual.tensors)}
+    alike = 2 * sum(name in names for name in expected.tensors) >= len(expected.tensors)
+    return explain_state_dict(expected.tensors, actual.tensors) if alike else None
 
 
 def _aligned(expected: Structure, actual: Structure) -> tuple[Alignment, tuple[Op, ...]]:
@@ -235,7 +262,9 @@ def _row(pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], cras
     if actual.shape is None:
         return Row("crashed", expected, actual, ("it raised",), pair.problems)
     problems, notes = [], list(pair.problems)
-    if actual.shape != expected.shape:
+    if _only_lies_otherwise(actual.shape, expected.shape or ()):
+        notes.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
+    elif actual.shape != expected.shape:
         problems.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
     for role in dict.fromkeys((*expected.tensors, *actual.tensors)):
         have, want = actual.tensors.get(role), expected.tensors.get(role)
@@ -250,6 +279,13 @@ def _row(pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], cras
         else:
             problems.append(f"{role}: got {_words(have)}, expected {_words(want)}")
     return Row("differs" if problems else "same", expected, actual, tuple(problems), tuple(notes))
+
+
+def _only_lies_otherwise(shape: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two shapes that are not equal differ in axes of size 1 only, behind the batch's: a 1×1 map, flattened."""
+    if tuple(shape) == tuple(other) or not shape or not other or shape[0] != other[0]:
+        return False
+    return [size for size in shape[1:] if size != 1] == [size for size in other[1:] if size != 1]
 
 
 def _side(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = None) -> Side:

@@ -112,11 +112,14 @@ def run(op: Op, inputs: Sequence[Array]) -> Array:
     """The output of `op` for `inputs`, whatever it does to what it is given.
 
     It gets copies, since it may change its inputs, and what it gives is copied, since it may use that array again.
+    Torch's own code, not in place, does neither, and is spared both.
 
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
-    return _run(op, [array.copy(order="K") for array in inputs])
+    if _is_pure(op):
+        return _called(op, inputs)
+    return np.array(_called(op, [array.copy(order="K") for array in inputs]), order="K")
 
 
 def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
@@ -125,13 +128,18 @@ def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
+    if _is_pure(op):
+        return _called(op, inputs), False
     given = [array.copy(order="K") for array in inputs]
-    output = _run(op, given)
+    output = np.array(_called(op, given), order="K")
     return output, any(not same_bits(a, b) for a, b in zip(given, inputs, strict=True))
 
 
-def _run(op: Op, given: Sequence[Array]) -> Array:
+def _is_pure(op: Op) -> bool:
+    return op.native and not op.in_place
+
+
+def _called(op: Op, given: Sequence[Array]) -> Array:
     if op.run is None:
         raise ValueError(f"{op.layer}: cannot be run again, it comes from a saved trace")
-    output = op.run(*given)
-    return np.array(output, order="K")
+    return op.run(*given)

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from layerdiff.compare.allowance import is_pair
 from layerdiff.compare.expected import Part
-from layerdiff.compare.pairs import outside_inputs
+from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.trace import Array, Op
 from layerdiff.compare.yardstick import generator
 
-__all__ = ["dense_inputs", "dense_probe"]
+__all__ = ["dense_inputs", "dense_probe", "probe_shape"]
 
 
-def dense_inputs(part: Part, dtype: np.dtype[Any], seed: int) -> dict[str, Array]:
-    """A dense input for everything that a pair takes, by the id of the expected value it stands for."""
-    layer = part.pair.expected[-1].layer
+_FEW = 8
+"""The least height and width of a map that is made smaller."""
+
+
+def dense_inputs(part: Part, dtype: np.dtype[Any], seed: int, *, real_shape: bool = False) -> dict[str, Array]:
+    """A dense input for everything that a pair takes, by the id of the expected value it stands for.
+
+    Args:
+        part: the pair, played.
+        dtype: of the inputs.
+        seed: of their values.
+        real_shape: keep to the shape of what is taken; see `probe_shape` for what is done otherwise.
+    """
+    pair, layer = part.pair, part.pair.expected[-1].layer
     shapes = {name: a.shape for one in part.played for name, a in zip(one.op.inputs, one.inputs, strict=True)}
-    shapes.update({name: a.shape for name, a in zip(part.pair.feeds, part.feeds or (), strict=True)})
-    names = dict.fromkeys((*outside_inputs(part.pair.expected), *part.pair.feeds))
+    shapes.update({name: a.shape for name, a in zip(pair.feeds, part.feeds or (), strict=True)})
+    names = dict.fromkeys((*outside_inputs(pair.expected), *pair.feeds))
     return {
-        name: dense_probe(_probe_shape(part.pair.expected, shapes[name]), dtype, seed=seed, layer=f"{layer}#{i}")
+        name: dense_probe(
+            shapes[name] if real_shape else probe_shape(pair, shapes[name]), dtype, seed=seed, layer=f"{layer}#{i}"
+        )
         for i, name in enumerate(names)
     }
 
@@ -36,11 +49,67 @@ def dense_probe(shape: tuple[int, ...], dtype: np.dtype[Any], *, seed: int, laye
     return draws.astype(dtype, copy=False)
 
 
-def _probe_shape(ops: Iterable[Op], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The input's shape, or one large enough that every weight of a kernel meets something else than padding."""
-    op, *others = ops
-    if op.kind != "conv2d" or others or len(shape) != 4:
+def probe_shape(pair: Pair, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the dense input that stands for one of `shape`.
+
+    A kernel gets a map large enough that every weight meets something else than padding. Where both sides are the same
+    operation of torch's own code, with equal attributes and parameters of equal shapes, a small map shows as much as
+    the whole: at every place such an operation does the same with what lies there, so that each of its parameters, and
+    each way in which a window can lie over the border, is met on a few rows and columns. Heights and widths keep their
+    remainder by the stride, and with it how the last window lies. What it could hide is a kernel of torch's that goes
+    wrong at the real size alone; that one runs at the real size on the network's activations. Anything that somebody
+    wrote himself may treat a place by where it is, and gets the real shape.
+    """
+    if len(shape) != 4:
         return shape
-    kernel, dilation = op.parameters["weight"].shape[2:], op.attributes["dilation"]
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]  # type: ignore[call-overload]
-    return (*shape[:2], *(max(size, span) for size, span in zip(shape[2:], spans, strict=True)))
+    op = pair.expected[0]
+    window = _window(op) if len(pair.expected) == 1 else None
+    if window is None:
+        return shape
+    if not _alike(pair):
+        if op.kind != "conv2d":
+            return shape
+        sizes = [max(size, span) for size, (span, _) in zip(shape[2:], window, strict=True)]
+    else:
+        sizes = [_smaller(size, span, stride) for size, (span, stride) in zip(shape[2:], window, strict=True)]
+    return (*shape[:2], *sizes)
+
+
+def _alike(pair: Pair) -> bool:
+    """Whether both sides are one and the same operation of torch's, whatever the values of its parameters."""
+    if (len(pair.expected), len(pair.actual)) != (1, 1):
+        return False
+    op, other = pair.expected[0], pair.actual[0]
+    return (
+        op.native
+        and other.native
+        and (op.kind, len(op.inputs), op.attributes) == (other.kind, len(other.inputs), other.attributes)
+        # Any other number of inputs, and something takes a number or an array from the code, of what shape nobody knows.
+        and len(op.inputs) == (2 if op.kind == "add" else 1)
+        and {name: a.shape for name, a in op.parameters.items()}
+        == {name: a.shape for name, a in other.parameters.items()}
+    )
+
+
+def _window(op: Op) -> list[tuple[int, int]] | None:
+    """For height and width how far a window reaches and how far it moves; None for what has none."""
+    if op.kind in {"relu", "batch_norm", "add"}:
+        return [(1, 1), (1, 1)]
+    if op.kind == "conv2d" and op.parameters["weight"].ndim == 4:
+        kernel: Any = op.parameters["weight"].shape[2:]
+    elif op.kind == "max_pool2d":
+        kernel = op.attributes.get("kernel_size")
+    else:
+        return None
+    stride: Any = op.attributes.get("stride")
+    dilation: Any = op.attributes.get("dilation")
+    if not (is_pair(kernel) and is_pair(stride) and is_pair(dilation)):
+        return None
+    return [(d * (k - 1) + 1, s) for k, s, d in zip(kernel, stride, dilation, strict=True)]
+
+
+def _smaller(size: int, span: int, stride: int) -> int:
+    """The smallest size that leaves the same remainder, and has room for a window and four more beside it."""
+    least = max(_FEW, span + 4 * stride)
+    least += (size - least) % stride
+    return least if least < size else max(size, span)

@@ -15,10 +15,10 @@ from layerdiff.compare.allowance.conv import CONV2D
 from layerdiff.compare.allowance.exact import EXACT
 from layerdiff.compare.allowance.linear import LINEAR
 from layerdiff.compare.allowance.product import PRODUCT, SLOPE
-from layerdiff.compare.allowance.rule import Call, Rule, unit_roundoff
+from layerdiff.compare.allowance.rule import Call, Rule, is_pair, unit_roundoff
 from layerdiff.compare.allowance.together import allowance_together, is_known_together
 
-__all__ = ["RULES", "Call", "Rule", "allowance_together", "is_known_together", "unit_roundoff"]
+__all__ = ["RULES", "Call", "Rule", "allowance_together", "is_known_together", "is_pair", "unit_roundoff"]
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {

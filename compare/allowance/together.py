@@ -100,7 +100,7 @@ def _itself(one: Played, before: Sequence[Array]) -> Array:
 
 
 def _run(one: Played, before: Sequence[Array]) -> Array:
-    moved: Array = np.abs(run(one.op, [np.ascontiguousarray(before[0], dtype=np.float64)]))
+    moved: Array = np.abs(run(one.op, [np.array(before[0], dtype=np.float64)]))
     return moved
 
 

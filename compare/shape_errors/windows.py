@@ -7,7 +7,7 @@ from typing import Any
 
 from layerdiff.compare.trace import Op
 
-__all__ = ["Window", "settings_that_differ", "window_of", "why_size"]
+__all__ = ["Window", "settings_that_differ", "why_size", "window_of"]
 
 _NAMES = ("kernel_size", "stride", "padding", "dilation")
 

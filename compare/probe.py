@@ -84,7 +84,7 @@ def _alike(pair: Pair) -> bool:
         op.native
         and other.native
         and (op.kind, len(op.inputs), op.attributes) == (other.kind, len(other.inputs), other.attributes)
-        # Any other number of inputs, and something takes a number or an array from the code, of what shape nobody knows.
+        # With any other number of inputs it takes something from the code, of what shape nobody knows.
         and len(op.inputs) == (2 if op.kind == "add" else 1)
         and {name: a.shape for name, a in op.parameters.items()}
         == {name: a.shape for name, a in other.parameters.items()}

@@ -191,6 +191,28 @@ def test_a_folded_batch_norm_that_is_wrong_is_at_fault(judged, scale):
     assert blamed(judged(actual, FOLDED, dtypes=("float32",))) == ["conv", "bn"]
 
 
+class Flipped(Plain):
+    """Adds the mirror image of what it should add."""
+
+    def forward(self, x):  # noqa: D102
+        x = self.pool(self.relu(self.bn(self.conv(x))))
+        return self.fc(torch.flatten(self.avgpool(self.branch(x) + x.flip(3)), 1))
+
+
+def test_what_is_right_by_itself_and_given_something_else_is_found_end_to_end(judged):
+    """A layer that is fed the right values alone, and gets others in its network, is not spared its end-to-end run."""
+    alone = pairing(
+        "conv <- conv <- input", "bn <- bn <- conv", "relu <- relu <- bn", "pool <- pool <- relu",
+        "branch <- branch <- pool", "add <- add <- branch,pool", "avgpool <- avgpool <- add",
+        "flatten <- flatten <- avgpool", "fc <- fc <- flatten",
+    )  # fmt: skip
+
+    report = judged(Flipped(), alone)
+
+    assert blamed(report) == ["add"]
+    assert report.layers[5].reason.startswith("agrees by itself, differs end to end")
+
+
 def test_a_group_inherits_as_one(judged, monkeypatch):
     """A group of which only the last member takes what is wrong inherits as a whole: its first is not blamed."""
     actual = Plain()

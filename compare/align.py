@@ -135,7 +135,8 @@ class _Wiring:
         problems = self._problems(group, want, have, at_fault)
         reason, confidence = _why(group)
         rounded = "its weights hold a batch norm's, folded in float32" if _is_folded(group) else ""
-        return Pair(group.expected, group.actual, feeds, problems, reason, confidence, rounded)
+        behind = self._there.passed(given, through=self._extra)
+        return Pair(group.expected, group.actual, feeds, problems, reason, confidence, rounded, behind)
 
     def _translated(self, sources: frozenset[str]) -> frozenset[str]:
         return frozenset(self._partner.get(layer, f"{layer} of the candidate") for layer in sources)
@@ -183,20 +184,22 @@ def _matched(
 
 
 def _is_folded(group: Group) -> bool:
-    return [op.kind for op in group.expected] == ["conv2d", "batch_norm"] and [op.kind for op in group.actual] == ["conv2d"]
+    kinds = [op.kind for op in group.expected]
+    return kinds == ["conv2d", "batch_norm"] and all(op.kind != "batch_norm" for op in group.actual)
 
 
 def _says_nothing(op: Op, other: Op) -> bool:
     """Whether two kinds differ in name only: somebody's own class, or another way to move the same numbers."""
     moves = {"flatten", "view", "reshape", "squeeze", "getitem"}
+    limits = {"relu", "clamp", "clamp_min", "maximum"}
     pools = {"adaptive_avg_pool2d", "mean", "avg_pool2d"}
     own = other.kind not in _NAMES or op.kind not in _NAMES
-    return own or {op.kind, other.kind} <= moves or {op.kind, other.kind} <= pools
+    return own or {op.kind, other.kind} <= limits or {op.kind, other.kind} <= moves or {op.kind, other.kind} <= pools
 
 
 _NAMES = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "linear", "add", "flatten", "view", "reshape",
                     "squeeze", "getitem", "adaptive_avg_pool2d", "mean", "avg_pool2d", "leaky_relu", "relu6", "gelu",
-                    "silu", "elu", "adaptive_max_pool2d", "dropout", "identity", "cat", "sub", "mul"})  # fmt: skip
+                    "silu", "elu", "clamp", "clamp_min", "maximum", "adaptive_max_pool2d", "dropout", "identity", "cat", "sub", "mul"})  # fmt: skip
 
 
 def _why(group: Group) -> tuple[str, Confidence]:
@@ -209,6 +212,6 @@ def _why(group: Group) -> tuple[str, Confidence]:
         return "its name, translated", "likely"
     if len(group.expected) > 1 or len(group.actual) > 1:
         return "the same place in the data flow, written otherwise", "likely"
-    if op.kind == other.kind:
+    if op.kind == other.kind or (_says_nothing(op, other) and op.shape == other.shape):
         return "kind and place in the data flow", "likely"
     return "place in the data flow", "weak"

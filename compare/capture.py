@@ -49,7 +49,7 @@ def capture(
 def capture_to_the_end(
     network: Any, x: Array, *, name: str | None = None, metadata: Mapping[str, str] | None = None
 ) -> tuple[Trace, Crash | None]:
-    """The trace of a forward pass that may raise: what ran before, and where it ended.
+    """The trace of a forward pass that may raise: what ran before, the operation that raised, and where that was.
 
     A network of which nothing ran has a trace without operations.
 
@@ -64,6 +64,8 @@ def capture_to_the_end(
     """
     check_input(x)
     recording = _record(network, np.array(x, order="C"), until=None, keep=False, survive=True)
+    if recording.crashed is not None:
+        recording.ops.append(recording.crashed)
     return _trace(network, recording, digest(x), name, None, metadata), recording.crash
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules import module as module_machinery
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
@@ -26,6 +27,7 @@ from layerdiff.compare.native import is_native_function, is_native_module
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line
 from layerdiff.compare.trace import Array, Op
+from layerdiff.errors import InputError
 
 __all__ = ["on_meta", "record_torch"]
 
@@ -77,6 +79,10 @@ def _record(
             recording.stopped = True
         except ValueLeftError:
             raise
+        except _WatchingFailed as failed:
+            raise InputError(
+                f"capture: {type(network).__name__} runs, but not while it is watched, got {failed}"
+            ) from failed
         except Exception as error:
             if not survive:
                 raise
@@ -138,7 +144,7 @@ class _Watch(TorchFunctionMode):
         self._origins: dict[int, tuple[weakref.ref[Any], frozenset[str]]] = {}
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
             self._origins[id(tensor)] = (weakref.ref(tensor), frozenset({name}))
-        self._crash: tuple[BaseException, Crash] | None = None
+        self._crash: tuple[BaseException, Crash, Op] | None = None
 
     # What runs
 
@@ -148,7 +154,8 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         if self._calls and self._calls[-1].atomic:
             return func(*args, **kwargs)
-        leaves, spec = tree_flatten((args, kwargs))
+        # Where the result is written makes no difference to what it is, so it is run again without that.
+        leaves, spec = tree_flatten((args, {name: value for name, value in kwargs.items() if name != "out"}))
         slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
         if not slots:
             output = func(*args, **kwargs)
@@ -156,10 +163,14 @@ class _Watch(TorchFunctionMode):
             return output
         kind = name_of_function(func)
         named = named_arguments(func, kind, args, kwargs)
+        if kind in _NEUTRAL and _is_neutral(kind, args):
+            kind = "identity"
         try:
             output = func(*args, **kwargs)
         except Exception as error:
-            self._note_crash(error, kind, [leaves[i] for i in slots], named)
+            constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
+            call = _function_call(func, constants, slots, spec, None, gives_first=False)
+            self._note_crash(error, kind, [leaves[i] for i in slots], named, call)
             raise
         # An assignment into a slice gives nothing, and changes its first argument.
         result = args[0] if kind == "setitem" else output
@@ -167,7 +178,9 @@ class _Watch(TorchFunctionMode):
         constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
         for pick, tensor in _tensors(result):
             call = _function_call(func, constants, slots, spec, pick, gives_first=kind == "setitem")
-            self._function(kind, named, [leaves[i] for i in slots], tensor, call, is_native_function(func, kwargs))
+            with _ours(kind):
+                native = is_native_function(func, kwargs)
+                self._function(kind, named, [leaves[i] for i in slots], tensor, call, native)
         return output
 
     def _function(
@@ -186,7 +199,7 @@ class _Watch(TorchFunctionMode):
         name = kind
         held = tensors
         if not tensors and len(inputs) == 1:
-            kind, tensors, held = _of_one_tensor(kind, inputs[0], call.constants(self._origin))
+            kind, tensors, held = _of_own_tensors(kind, inputs[0], call.constants(self._made_of))
         keys = {role: key for role, tensor in held.items() if (key := self._origin(tensor)) is not None}
         scope = self._calls[-1].path if self._calls else ""
         home = keys.get("weight", "").rpartition(".")[0]
@@ -238,6 +251,8 @@ class _Watch(TorchFunctionMode):
         finally:
             before.remove()
             after.remove()
+            # torch forgets to forget this one.
+            module_machinery._global_forward_hooks_with_kwargs.pop(after.id, None)
 
     def _entering(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         above = self._calls[-1] if self._calls else None
@@ -265,7 +280,8 @@ class _Watch(TorchFunctionMode):
                 self._note_module_crash(call, args, kwargs)
             elif not inside_other:
                 call.arguments = (args, kwargs)
-                self._module(call, output)
+                with _ours(call.path):
+                    self._module(call, output)
         finally:
             if call.hook is not None:
                 call.hook.remove()
@@ -374,18 +390,21 @@ class _Watch(TorchFunctionMode):
     # Where it ended
 
     def crash_of(self, error: Exception) -> Crash:
-        """Where `error` was raised, as closely as it was seen."""
+        """Where `error` was raised, as closely as it was seen; the operation that raised goes into the record."""
         if self._crash is not None and self._crash[0] is error:
+            self._recorder.recording.crashed = self._crash[2]
             return self._crash[1]
         return Crash("", "", "", type(error).__name__, _first_line(error), source=_raised_at(error))
 
-    def _note_crash(self, error: Exception, kind: str, inputs: Sequence[Tensor], named: Mapping[str, Any]) -> None:
+    def _note_crash(
+        self, error: Exception, kind: str, inputs: Sequence[Tensor], named: Mapping[str, Any], call: _TensorCall
+    ) -> None:
         scope = self._calls[-1].path if self._calls else ""
         attributes = settings(kind, named)
-        shapes = {role: tuple(named[role].shape) for role in ROLES if isinstance(named.get(role), Tensor)}
-        if "weight" in shapes and kind == "conv2d":
-            attributes["kernel_size"] = shapes["weight"][2:]
-        self._keep_crash(error, _join(scope, kind), kind, inputs, attributes, shapes)
+        tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
+        if "weight" in tensors and kind == "conv2d":
+            attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
+        self._keep_crash(error, _join(scope, kind), kind, inputs, attributes, tensors, call)
 
     def _note_module_crash(self, call: _Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         error = sys.exc_info()[1]
@@ -394,9 +413,12 @@ class _Watch(TorchFunctionMode):
         if len(self._calls) > 1 and self._calls[-2].atomic:
             return
         kind = _kind_of_module(call.module)
-        inputs = [leaf for leaf in tree_flatten((args, kwargs))[0] if self._made(leaf)]
-        shapes = {name: tuple(tensor.shape) for name, tensor in _own_tensors(call.module)}
-        self._keep_crash(error, call.path, kind, inputs, attributes_of(kind, call.module), shapes)
+        leaves, spec = tree_flatten((args, kwargs))
+        slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
+        constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
+        again = _ModuleCall(call.module, constants, slots, spec, None)
+        inputs, tensors = [leaves[i] for i in slots], dict(_own_tensors(call.module))
+        self._keep_crash(error, call.path, kind, inputs, attributes_of(kind, call.module), tensors, again)
 
     def _keep_crash(
         self,
@@ -405,26 +427,54 @@ class _Watch(TorchFunctionMode):
         kind: str,
         inputs: Sequence[Tensor],
         attributes: Mapping[str, object],
-        shapes: Mapping[str, tuple[int, ...]],
+        tensors: Mapping[str, Tensor],
+        call: Callable[[Sequence[Tensor]], Tensor],
     ) -> None:
         if self._crash is not None and self._crash[0] is error:
             return
-        crash = Crash(
+        op = Op(
             layer=self._recorder.name(path),
+            path=path,
+            kind=kind,
+            inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
+            attributes=attributes,
+            parameters={role: _array(tensor) for role, tensor in tensors.items()},
+            shape=(),
+            dtype="float32",
+            keys={role: key for role, tensor in tensors.items() if (key := self._origin(tensor)) is not None},
+            source=calling_line(),
+            run=_runner(call),
+        )
+        crash = Crash(
+            layer=op.layer,
             path=path,
             kind=kind,
             error=type(error).__name__,
             message=_first_line(error),
-            inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
+            inputs=op.inputs,
             input_shapes=tuple(tuple(tensor.shape) for tensor in inputs),
             attributes=attributes,
-            parameter_shapes=shapes,
-            source=calling_line(),
+            parameter_shapes={role: tuple(tensor.shape) for role, tensor in tensors.items()},
+            source=op.source,
         )
-        self._crash = (error, crash)
+        self._crash = (error, crash, op)
 
 
 # Running again
+
+
+class _WatchingFailed(BaseException):
+    """What watches the network failed: no network catches it, and it is no crash of the network's."""
+
+
+@contextlib.contextmanager
+def _ours(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (StopForward, ValueLeftError):
+        raise
+    except Exception as error:
+        raise _WatchingFailed(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -443,9 +493,9 @@ class _TensorCall:
         picked: Tensor = given if self.pick is None else tree_flatten(given)[0][self.pick]
         return picked
 
-    def constants(self, origin: Callable[[object], str | None]) -> list[Tensor]:
-        """The tensors among its arguments that are parameters of the network, or made of one."""
-        return [leaf for leaf in self.leaves if isinstance(leaf, Tensor) and origin(leaf) is not None]
+    def constants(self, made_of: Callable[[object], frozenset[str]]) -> list[Tensor]:
+        """The tensors among its arguments that are parameters of the network, or made of some."""
+        return [leaf for leaf in self.leaves if isinstance(leaf, Tensor) and made_of(leaf)]
 
 
 def _function_call(
@@ -526,11 +576,14 @@ def _own_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, tensor) for name, tensor in named if tensor.is_floating_point()]
 
 
-def _of_one_tensor(
+def _of_own_tensors(
     kind: str, x: Tensor, constants: Sequence[Tensor]
 ) -> tuple[str, dict[str, Tensor], dict[str, Tensor]]:
-    """The kind of arithmetic with one parameter (a product of matrices is a linear layer, a sum is a shift), the
-    parameter as the kind has it, and as it is held."""
+    """The kind of arithmetic with the network's own tensors (a product of matrices is a linear layer, a sum is a shift),
+    these tensors as that kind has them, and as they are held."""
+    if kind == "addmm" and len(constants) == 2 and constants[1].ndim == 2:
+        bias, matrix = constants
+        return "linear", {"weight": matrix.t(), "bias": bias}, {"weight": matrix, "bias": bias}
     if len(constants) != 1:
         return kind, {}, {}
     (constant,) = constants
@@ -540,6 +593,14 @@ def _of_one_tensor(
     if role is None:
         return kind, {}, {}
     return {"bias": "shift", "weight": "scale"}[role], {role: constant}, {role: constant}
+
+
+_NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1}
+
+
+def _is_neutral(kind: str, args: Sequence[Any]) -> bool:
+    """Whether a number is added or multiplied that changes nothing: `sum(...)` begins with 0."""
+    return any(isinstance(arg, (int, float)) and arg == _NEUTRAL[kind] for arg in args[1:2])
 
 
 def _roles_of(op: Op, own: Mapping[str, Tensor], origin: Callable[[object], str | None]) -> dict[str, str]:

@@ -7,7 +7,7 @@ once however often it is used, a multiply-add each time it is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -75,7 +75,7 @@ class Totals:
 
 
 def macs_of(op: Op) -> int:
-    """Multiply-adds of one operation: each weight of a convolution or linear layer is used once per place in the output.
+    """Multiply-adds of one operation: each weight of a convolution or linear layer is used once per output position.
 
     The way the weight lies in memory does not matter, nor does where the output has its channels.
     """
@@ -95,7 +95,7 @@ def costs_of(structure: Structure) -> dict[str, Cost]:
 
 
 def other_names(network: Any) -> frozenset[str]:
-    """Names in a torch network's state dict that stand for a tensor that has a name already; none for other networks."""
+    """Names in a torch network's state dict for tensors that have a name there already; none for other networks."""
     if not hasattr(network, "named_parameters"):
         return frozenset()
     first = {key for key, _ in (*network.named_parameters(), *network.named_buffers())}
@@ -149,12 +149,12 @@ def _numbers(op: Op, structure: Structure, seen: set[object], *, registered: boo
     return total
 
 
-def _tensors(op: Op, registered: Mapping[str, Sequence[int]]) -> list[tuple[str, object, int]]:
+def _tensors(op: Op, registered: Mapping[str, tuple[int, ...]]) -> list[tuple[str, object, int]]:
     """The role, the identity and the size of each tensor an operation holds."""
     found: list[tuple[str, object, int]] = []
     for role, array in op.parameters.items():
         key = op.keys.get(role)
-        if key in registered:
+        if key is not None and key in registered:
             # What is used may be a view of it, or made of it.
             found.append((role, key, prod(registered[key])))
         else:

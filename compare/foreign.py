@@ -34,7 +34,6 @@ def judge_foreign(
     seed: int = 0,
     until: str | None = None,
     on_layer: Callable[[str], None] | None = None,
-    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Report:
     """Whether `network` is the expected one, whatever its layers are called.
 
@@ -52,19 +51,17 @@ def judge_foreign(
         seed: of the dense probe and the end-to-end floor.
         until: judge only this part of the expected network.
         on_layer: called with each layer's id before it is measured.
-        on_stage: called with what is about to run of the candidate's code.
 
     Raises:
         InputError: see `capture` and `judge`; or `transfer` does not fit the networks.
     """
     with in_eval_mode(network):
         if weights is None:
-            return _judged(expected, network, x, name, dtypes, seed, until, on_layer, on_stage)
+            return _judged(expected, network, x, name, dtypes, seed, until, on_layer)
         if transfer is None:
-            on_stage("its forward pass, to see what it does")
             transfer = propose_transfer(expected, network, x, weights)
         with transferred(transfer, weights, tensors_of(network)):
-            report = _judged(expected, network, x, name, dtypes, seed, until, on_layer, on_stage)
+            report = _judged(expected, network, x, name, dtypes, seed, until, on_layer)
     parts = {op.layer for op in upto(expected.ops, until or expected.until)}
     needed = frozenset(key for op in expected.ops if op.layer in parts for key in op.keys.values())
     report = replace(
@@ -142,11 +139,8 @@ def _judged(
     seed: int,
     until: str | None,
     on_layer: Callable[[str], None] | None,
-    on_stage: Callable[[str], None],
 ) -> Report:
-    on_stage("its forward pass")
     trace, crash = capture_to_the_end(network, x, name=name)
-    on_stage("judging its layers")
     return judge(
         expected,
         trace,

@@ -49,6 +49,17 @@ class Graph:
             return frozenset({layer})
         return frozenset().union(*(self._behind(inner, through) for inner in self.ops[layer].inputs))
 
+    def passed(self, layers: Iterable[str], *, through: Set[str]) -> tuple[str, ...]:
+        """Those in `through` that `sources` looks through, each once."""
+        found: dict[str, None] = {}
+        waiting = list(layers)
+        while waiting:
+            layer = waiting.pop()
+            if layer in through and layer in self.ops and layer not in found:
+                found[layer] = None
+                waiting.extend(self.ops[layer].inputs)
+        return tuple(found)
+
     def ordered(self, without: Set[str] = frozenset()) -> list[Op]:
         """The operations along the data flow, at each fork the longer way first.
 

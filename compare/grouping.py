@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,8 @@ from layerdiff.compare.trace import Op
 __all__ = ["Group", "grouped"]
 
 _COMMUTE = frozenset({"relu", "max_pool2d"})
-_REDUCE = frozenset({"adaptive_avg_pool2d", "avg_pool2d", "mean", "flatten", "view", "reshape", "squeeze"})
+_HEAD = frozenset({"adaptive_avg_pool2d", "avg_pool2d", "mean", "flatten", "view", "reshape", "squeeze", "getitem"})
+_HEAD_ARITHMETIC = frozenset({"sum", "div", "mul", "einsum"})
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,32 @@ class Group:
     actual: tuple[Op, ...]
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """Groups so far, and the candidate's operations that are in none."""
+
+    groups: tuple[Group, ...]
+    extra: tuple[Op, ...]
+    here: Graph
+    there: Graph
+
+    def ending(self, layer: str) -> int | None:
+        """The group whose last expected operation is `layer`."""
+        return next((i for i, group in enumerate(self.groups) if group.expected[-1].layer == layer), None)
+
+    def given_by(self, layer: str) -> int | None:
+        """The group whose last operation of the candidate is `layer`."""
+        return next((i for i, g in enumerate(self.groups) if g.actual and g.actual[-1].layer == layer), None)
+
+    def merged(self, gone: Sequence[int], group: Group) -> _Draft:
+        """Some groups become one, which takes what it needs of what is left over."""
+        kept = [one for i, one in enumerate(self.groups) if i not in gone]
+        taken = {op.layer for op in group.actual}
+        return replace(
+            self, groups=(*kept, group), extra=tuple(op for op in self.extra if op.layer not in taken)
+        )
+
+
 def grouped(steps: Sequence[tuple[Op | None, Op | None]], here: Graph, there: Graph) -> tuple[list[Group], list[Op]]:
     """Groups out of an alignment, and the candidate's operations that are left over.
 
@@ -34,19 +61,22 @@ def grouped(steps: Sequence[tuple[Op | None, Op | None]], here: Graph, there: Gr
         here: the expected network.
         there: the candidate.
     """
-    steps = _swapped_back(steps)
     groups: list[Group] = []
     extra: list[Op] = []
-    for ours, theirs in _runs(steps):
+    for ours, theirs in _runs(_swapped_back(steps)):
         found, rest = _of_run(ours, theirs, there)
         groups += found
         extra += rest
-    groups, extra = _with_bias(groups, extra, there)
-    groups = _folded_norms(groups, here, there)
-    groups = _reduced_at_once(groups, here)
-    groups, extra = _absorbed(groups, extra, there)
-    return _absorbed_expected(groups, here), extra
+    draft = _Draft(tuple(groups), tuple(extra), here, there)
+    passes: tuple[Callable[[_Draft], _Draft], ...] = (
+        _layers_in_two, _folded_norms, _head_at_once, _fillers_behind, _movers_before, _expected_fillers,
+    )  # fmt: skip
+    for one in passes:
+        draft = one(draft)
+    return list(draft.groups), list(draft.extra)
 
+
+# Out of the alignment
 
 Run = tuple[list[Op], list[Op]]
 
@@ -58,11 +88,26 @@ def _swapped_back(steps: Sequence[tuple[Op | None, Op | None]]) -> list[tuple[Op
         window = steps[i : i + 3]
         ours = [op for op, _ in window if op is not None]
         theirs = [op for _, op in window if op is not None]
-        if len(ours) == len(theirs) == 2 and all(family(a.kind, b.kind) for a, b in zip(ours, theirs[::-1], strict=True)):
-            kinds = {op.kind for op in (*ours, *theirs)}
-            if not family(ours[0].kind, ours[1].kind) and (kinds <= _COMMUTE or kinds <= _REDUCE):
-                steps[i : i + 3] = [(op, None) for op in ours] + [(None, op) for op in theirs]
+        if len(ours) == len(theirs) == 2 and (_commuted(ours, theirs) or _classifier_first(ours, theirs)):
+            steps[i : i + 3] = [(op, None) for op in ours] + [(None, op) for op in theirs]
     return steps
+
+
+def _commuted(ours: Sequence[Op], theirs: Sequence[Op]) -> bool:
+    kinds = {op.kind for op in (*ours, *theirs)}
+    crossed = all(family(a.kind, b.kind) for a, b in zip(ours, theirs[::-1], strict=True))
+    return crossed and not family(ours[0].kind, ours[1].kind) and kinds <= _COMMUTE
+
+
+def _classifier_first(ours: Sequence[Op], theirs: Sequence[Op]) -> bool:
+    """Whether a 1x1 convolution of a 1x1 map, and then flatten, stand for flatten and then a linear layer."""
+    kinds = [op.kind for op in (*ours, *theirs)]
+    return (
+        kinds[1:3] == ["linear", "conv2d"]
+        and kinds[0] in _HEAD
+        and kinds[3] in _HEAD
+        and theirs[0].attributes.get("kernel_size") == (1, 1)
+    )
 
 
 def _runs(steps: Sequence[tuple[Op | None, Op | None]]) -> list[Run]:
@@ -85,21 +130,24 @@ def _runs(steps: Sequence[tuple[Op | None, Op | None]]) -> list[Run]:
 
 
 def _of_run(ours: list[Op], theirs: list[Op], there: Graph) -> tuple[list[Group], list[Op]]:
-    if len(ours) == 1 and len(theirs) == 1 and _may_pair(ours[0], theirs[0]):
-        return [Group((ours[0],), (theirs[0],))], []
+    if ours and len(ours) == len(theirs) and all(_may_pair(a, b) for a, b in zip(ours, theirs, strict=True)):
+        return [Group((op,), (other,)) for op, other in zip(ours, theirs, strict=True)], []
     if ours and theirs and _stands_for(ours, theirs, there):
         return [Group(tuple(ours), tuple(theirs))], []
     return [Group((op,), ()) for op in ours], theirs
 
 
 def _may_pair(op: Op, other: Op) -> bool:
-    return family(op.kind, other.kind) or (other.kind not in PLAIN and other.kind not in ARITHMETIC)
+    own_class = other.kind not in PLAIN and other.kind not in ARITHMETIC
+    return family(op.kind, other.kind) or (own_class and bool(op.parameters) == bool(other.parameters))
 
 
 def _stands_for(ours: list[Op], theirs: list[Op], there: Graph) -> bool:
     """Whether a run of the candidate's operations can be another way to write a run of expected ones."""
-    swapped = sorted(op.kind for op in ours) == sorted(op.kind for op in theirs)
-    made_of = all(op.kind in ARITHMETIC | MOVING | IDLE or op.kind in _REDUCE for op in theirs)
+    swapped = sorted(op.kind for op in ours) == sorted(op.kind for op in theirs) or (
+        len(ours) == len(theirs) == 2 and _classifier_first(ours, theirs)
+    )
+    made_of = all(op.kind in ARITHMETIC | MOVING | IDLE | _HEAD for op in theirs)
     layers = [op for op in ours if op.parameters]
     # Arithmetic can be one layer with parameters, or several without any.
     if not swapped and (not made_of or len(layers) > 1 or (layers and len(ours) > 1)):
@@ -117,59 +165,60 @@ def _is_one_piece(ops: Sequence[Op], graph: Graph) -> bool:
     return all(set(graph.consumers[op.layer]) <= inside for op in ops[:-1])
 
 
-def _with_bias(groups: list[Group], extra: list[Op], there: Graph) -> tuple[list[Group], list[Op]]:
-    """A product whose bias is added in a step of its own is one layer with it."""
-    shifts = {op.inputs[0]: op for op in extra if op.kind == "shift" and len(op.inputs) == 1}
-    found = []
-    for group in groups:
-        last = group.actual[-1] if group.actual else None
-        shift = shifts.get(last.layer) if last is not None else None
-        if last is not None and shift is not None and last.kind in {"conv2d", "linear", "matmul"}:
-            if there.consumers[last.layer] == [shift.layer] and "bias" not in last.parameters:
-                group = replace(group, actual=(*group.actual, shift))
-                extra = [op for op in extra if op is not shift]
-        found.append(group)
-    return found, extra
+# One after the other
 
 
-def _folded_norms(groups: list[Group], here: Graph, there: Graph) -> list[Group]:
+def _layers_in_two(draft: _Draft) -> _Draft:
+    """A product whose bias is added in a step of its own, or a batch norm whose scale and shift are, is one layer."""
+    for group in draft.groups:
+        if len(group.expected) > 1 or not group.actual:
+            continue
+        wanted = set(group.expected[0].parameters)
+        own = group.actual
+        while (longer := _with_neighbour(own, wanted, draft)) is not None:
+            own = longer
+        if own != group.actual:
+            draft = draft.merged([draft.groups.index(group)], replace(group, actual=own))
+    return draft
+
+
+def _with_neighbour(own: tuple[Op, ...], wanted: set[str], draft: _Draft) -> tuple[Op, ...] | None:
+    """A layer's steps and the one before or behind them that holds parameters they lack; None if there is none."""
+    if not wanted - {role for op in own for role in op.parameters}:
+        return None
+    for op in draft.extra:
+        if op in own or len(op.inputs) != 1 or not _is_per_channel(op):
+            continue
+        if op.inputs[0] == own[-1].layer and draft.there.consumers[own[-1].layer] == [op.layer]:
+            return (*own, op)
+        if own[0].inputs == (op.layer,) and draft.there.consumers[op.layer] == [own[0].layer]:
+            return (op, *own)
+    return None
+
+
+def _is_per_channel(op: Op) -> bool:
+    return bool(op.parameters) and all(array.size == max(array.shape, default=1) for array in op.parameters.values())
+
+
+def _folded_norms(draft: _Draft) -> _Draft:
     """A convolution with other weights and a bias, and no batch norm behind it, has the batch norm folded into it."""
-    by_last = {group.expected[-1].layer: i for i, group in enumerate(groups)}
-    gone: set[int] = set()
-    found = list(groups)
-    for i, group in enumerate(groups):
+    for group in draft.groups:
         op = group.expected[0]
         if group.actual or op.kind != "batch_norm" or len(group.expected) > 1:
             continue
-        before = by_last.get(op.inputs[0])
-        if before is None or here.consumers[op.inputs[0]] != [op.layer] or not _is_folded(groups[before]):
+        before = draft.ending(op.inputs[0])
+        if before is None or draft.here.consumers[op.inputs[0]] != [op.layer]:
             continue
-        found[i] = Group((*groups[before].expected, op), groups[before].actual)
-        gone.add(before)
-    return [group for i, group in enumerate(found) if i not in gone]
-
-
-def _reduced_at_once(groups: list[Group], here: Graph) -> list[Group]:
-    """A pooling that gives at once the shape that the expected network flattens to stands for both."""
-    found = list(groups)
-    for group in groups:
-        op = group.expected[0]
-        if group.actual or len(group.expected) > 1 or op.kind not in _REDUCE:
-            continue
-        i = next((i for i, other in enumerate(found) if other.expected[-1].layer == op.inputs[0]), None)
-        if i is None or not found[i].actual or here.consumers[op.inputs[0]] != [op.layer]:
-            continue
-        before, last = found[i].expected[-1], found[i].actual[-1]
-        if before.kind in _REDUCE and last.kind in _REDUCE and last.shape == op.shape != before.shape:
-            found[i] = replace(found[i], expected=(*found[i].expected, op))
-            found.remove(group)
-    return found
+        conv = draft.groups[before]
+        if _is_folded(conv):
+            draft = draft.merged([before, draft.groups.index(group)], Group((*conv.expected, op), conv.actual))
+    return draft
 
 
 def _is_folded(group: Group) -> bool:
-    if len(group.actual) != 1 or group.expected[-1].kind != "conv2d" or group.actual[0].kind != "conv2d":
+    if not group.actual or group.expected[-1].kind != "conv2d" or group.actual[-1].kind != "conv2d":
         return False
-    want, have = group.expected[-1].parameters, group.actual[0].parameters
+    want, have = group.expected[-1].parameters, group.actual[-1].parameters
     bias = have.get("bias")
     return (
         "bias" not in want
@@ -179,29 +228,123 @@ def _is_folded(group: Group) -> bool:
     )
 
 
-def _absorbed(groups: list[Group], extra: list[Op], there: Graph) -> tuple[list[Group], list[Op]]:
-    """Steps that only move numbers, or do nothing, belong to the operation behind which, or before which, they stand."""
-    glue = [op for op in extra if _is_glue(op)]
-    taken: set[str] = set()
-    found = list(groups)
-    for op in glue:
-        i = next((i for i, group in enumerate(found) if group.actual and group.actual[-1].layer == op.inputs[0]), None)
-        alone = there.consumers[op.inputs[0]] == [op.layer]
-        if i is not None and alone and _keeps_shape(op, there):
-            found[i] = replace(found[i], actual=(*found[i].actual, op))
-            taken.add(op.layer)
+def _head_at_once(draft: _Draft) -> _Draft:
+    """Pooling and flatten in other steps: `mean([2, 3])`, `mean(3).mean(2)`, flatten before the mean, a sum divided."""
+    for start in list(draft.groups):
+        first = start.expected[0]
+        if start not in draft.groups or first.kind not in _HEAD or len(first.inputs) != 1:
+            continue
+        before = draft.here.ops.get(first.inputs[0])
+        if before is not None and before.kind in _HEAD:
+            continue
+        ours = _chain(first, draft.here, _HEAD)
+        source = _source_of(first, draft)
+        if source is None:
+            continue
+        theirs: list[Op] = []
+        for layer in draft.there.consumers[source]:
+            op = draft.there.ops[layer]
+            if op.kind in _HEAD | _HEAD_ARITHMETIC:
+                theirs = _chain(op, draft.there, _HEAD | _HEAD_ARITHMETIC | IDLE, to=ours[-1].shape)
+        while theirs and len(ours) > 1 and len(theirs) > 1 and _are_paired(ours[0], theirs[0], draft):
+            ours, theirs = ours[1:], theirs[1:]
+        names = {op.layer for op in ours}
+        gone = [i for i, group in enumerate(draft.groups) if {op.layer for op in group.expected} & names]
+        inside = [draft.groups[i] for i in gone]
+        if not theirs or theirs[-1].shape != ours[-1].shape or _one_by_one(inside, ours, theirs):
+            continue
+        covered = {op.layer for group in inside for op in group.actual}
+        whole = all({op.layer for op in group.expected} <= names for group in inside)
+        if whole and covered <= {op.layer for op in theirs}:
+            draft = draft.merged(gone, Group(tuple(ours), tuple(theirs)))
+    return draft
+
+
+def _chain(op: Op, graph: Graph, kinds: frozenset[str], *, to: tuple[int, ...] | None = None) -> list[Op]:
+    """`op` and what follows it, as long as each is the only one to take the last, and of one of `kinds`.
+
+    Args:
+        op: the first.
+        graph: of its network.
+        kinds: that may follow.
+        to: stop behind the last of this shape.
+    """
+    found = [op]
+    while len(graph.consumers[found[-1].layer]) == 1:
+        following = graph.ops[graph.consumers[found[-1].layer][0]]
+        filler = following.kind not in IDLE or _is_glue(following)
+        if following.kind not in kinds or following.parameters or len(following.inputs) != 1 or not filler:
+            break
+        found.append(following)
+    if to is not None:
+        ends = [i for i, one in enumerate(found) if one.shape == to]
+        found = found[: ends[-1] + 1] if ends else found
+    return found
+
+
+def _source_of(op: Op, draft: _Draft) -> str | None:
+    """The candidate's value for what the expected `op` takes."""
+    layer = op.inputs[0]
+    if layer not in draft.here.ops:
+        return layer
+    i = draft.ending(layer)
+    if i is None:
+        return None
+    group = draft.groups[i]
+    if group.actual:
+        return group.actual[-1].layer
+    # Where that is missing, what it would have taken.
+    return _source_of(group.expected[0], draft) if len(group.expected[0].inputs) == 1 else None
+
+
+def _are_paired(op: Op, other: Op, draft: _Draft) -> bool:
+    return Group((op,), (other,)) in draft.groups and op.shape == other.shape
+
+
+def _one_by_one(groups: Sequence[Group], ours: Sequence[Op], theirs: Sequence[Op]) -> bool:
+    """Whether each operation has its own partner already, of its own shape."""
+    pairs = [(g.expected[0], g.actual[0]) for g in groups if len(g.expected) == len(g.actual) == 1]
+    return len(pairs) == len(ours) == len(theirs) and all(a.shape == b.shape for a, b in pairs)
+
+
+def _fillers_behind(draft: _Draft) -> _Draft:
+    """What keeps the shape and does nothing, or pads nothing, belongs to the operation behind which it stands."""
+    for op in draft.extra:
+        before = draft.there.ops.get(op.inputs[0]) if op.inputs else None
+        if before is None or not _is_glue(op) or before.shape != op.shape:
+            continue
+        i = draft.given_by(before.layer)
+        if i is not None and draft.there.consumers[before.layer] == [op.layer]:
+            group = draft.groups[i]
+            draft = draft.merged([i], replace(group, actual=(*group.actual, op)))
+    return draft
+
+
+def _movers_before(draft: _Draft) -> _Draft:
+    """What moves numbers belongs to the operations that take it: a padding of its own to the convolution behind it.
+
+    Unless the expected network has something else in that place, which is then missing.
+    """
     # From the last to the first, so that a chain of them ends up whole.
-    for op in reversed([op for op in glue if op.layer not in taken]):
-        behind = [i for i, group in enumerate(found) if op.layer in outside_inputs(group.actual)]
-        for i in behind:
-            found[i] = replace(found[i], actual=(op, *found[i].actual))
-        i = next((i for i, group in enumerate(found) if group.actual and group.actual[-1].layer == op.inputs[0]), None)
-        if not behind and i is not None and not there.consumers[op.layer]:
-            found[i] = replace(found[i], actual=(*found[i].actual, op))
-            behind = [i]
-        if behind and set(there.consumers[op.layer]) <= {o.layer for k in behind for o in found[k].actual}:
-            taken.add(op.layer)
-    return found, [op for op in extra if op.layer not in taken]
+    for op in reversed([op for op in draft.extra if _is_glue(op)]):
+        takers = draft.there.consumers[op.layer]
+        behind = [i for i, group in enumerate(draft.groups) if op.layer in outside_inputs(group.actual)]
+        covered = {other.layer for i in behind for other in draft.groups[i].actual}
+        if behind and set(takers) <= covered and (op.kind in IDLE or not any(_lacks_before(draft.groups[i], draft) for i in behind)):
+            groups = list(draft.groups)
+            for i in behind:
+                groups[i] = replace(groups[i], actual=(op, *groups[i].actual))
+            draft = replace(draft, groups=tuple(groups), extra=tuple(one for one in draft.extra if one is not op))
+        elif not takers and (i := draft.given_by(op.inputs[0])) is not None:
+            group = draft.groups[i]
+            draft = draft.merged([i], replace(group, actual=(*group.actual, op)))
+    return draft
+
+
+def _lacks_before(group: Group, draft: _Draft) -> bool:
+    """Whether something that `group` takes in the expected network is missing in the candidate."""
+    ends = [draft.ending(layer) for layer in outside_inputs(group.expected)]
+    return any(i is not None and not draft.groups[i].actual for i in ends)
 
 
 def _is_glue(op: Op) -> bool:
@@ -210,20 +353,16 @@ def _is_glue(op: Op) -> bool:
     return op.kind in IDLE | MOVING and len(op.inputs) == 1 and not op.parameters and not at_work
 
 
-def _absorbed_expected(groups: list[Group], here: Graph) -> list[Group]:
-    """The same on the expected side, for steps that do nothing: the candidate need not do nothing too."""
-    found = list(groups)
-    for group in groups:
+def _expected_fillers(draft: _Draft) -> _Draft:
+    """An expected operation that does nothing belongs to the one before it: the candidate need not do nothing too."""
+    for group in draft.groups:
         op = group.expected[0]
         if group.actual or len(group.expected) > 1 or op.kind not in IDLE or not _is_glue(op):
             continue
-        i = next((i for i, other in enumerate(found) if other.expected[-1].layer == op.inputs[0]), None)
-        if i is not None and found[i].actual and here.consumers[op.inputs[0]] == [op.layer]:
-            found[i] = replace(found[i], expected=(*found[i].expected, op))
-            found.remove(group)
-    return found
-
-
-def _keeps_shape(op: Op, graph: Graph) -> bool:
-    before = graph.ops.get(op.inputs[0])
-    return before is not None and before.shape == op.shape
+        i = draft.ending(op.inputs[0])
+        if i is not None and draft.groups[i].actual and draft.here.consumers[op.inputs[0]] == [op.layer]:
+            before = draft.groups[i]
+            draft = draft.merged(
+                [i, draft.groups.index(group)], replace(before, expected=(*before.expected, op))
+            )
+    return draft

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from layerdiff.compare.yardstick import Step, walk
 from layerdiff.errors import InputError
 
 __all__ = ["judge_trace"]
+
+_Found: TypeAlias = tuple[Op, Judged, tuple[Measure, ...]]
 
 
 def judge_trace(
@@ -52,8 +54,8 @@ def judge_trace(
         on_layer: called with each layer's id before it is measured.
 
     Returns:
-        A settled report of one precision, with one result for each recorded layer, and one for each layer that
-        nothing recorded comes after.
+        A settled report of one precision. A layer in a gap has the result of the recorded one it was judged with, and
+        stands with it in `LayerResult.together`.
 
     Raises:
         InputError: names that are no layer's, two precisions, no layer to compare, another input than `x`, an expected
@@ -71,7 +73,7 @@ def judge_trace(
         values[INPUT] = x
     replay = Replay(ops, values, dtype, seed)
     steps = walk(ops, x.astype(dtype), seed=seed) if known else None
-    found: list[tuple[Op, Judged, tuple[Measure, ...]]] = []
+    found: list[_Found] = []
     with np.errstate(all="ignore"):
         for op in ops:
             if on_layer is not None:
@@ -79,21 +81,18 @@ def judge_trace(
             step = None if steps is None else next(steps)
             judged = replay.step(op)
             found.append((op, judged, _measures(judged, step, values.get(op.layer))))
-    together = {layer for op, judged, _ in found if op.layer in values for layer in judged.together}
-    kept = [one for one in found if one[0].layer in values or one[0].layer not in together]
-    partners = actual.by_layer()
+    owners = _owners(found, values)
     report = Report(
         expected=expected.network,
         actual=actual.network,
-        layers=tuple(
-            _result(index, op, judged, measures, values.get(op.layer), partners.get(op.layer))
-            for index, (op, judged, measures) in enumerate(kept)
-        ),
+        layers=_results(found, owners, values, actual.by_layer()),
         extra=_extra(expected, actual, values),
         dtypes=(dtype.name,),
         until=until,
+        doubts=() if known else ("the trace does not hold its input, so that it is of the same one is not shown",),
     )
-    return settle_trace(report, {op.layer: _seen(op, judged, values, known) for op, judged, _ in kept})
+    seen = {op.layer: _seen(judged, known) for op, judged, _ in found if op.layer in values}
+    return settle_trace(report, {layer: seen.get(owner, _NOTHING) for layer, owner in owners.items()})
 
 
 def _refuse_expected(expected: Trace, ops: Sequence[Op], x: Array) -> None:
@@ -150,34 +149,55 @@ def _measures(judged: Judged, step: Step | None, value: Array | None) -> tuple[M
     return tuple(measures)
 
 
-def _result(
-    index: int, op: Op, judged: Judged, measures: tuple[Measure, ...], value: Array | None, partner: Op | None
-) -> LayerResult:
-    problems: tuple[str, ...] = ()
-    if value is not None and judged.output is not None and value.shape != judged.output.shape:
-        problems = (f"shape: got {value.shape}, expected {judged.output.shape}",)
-    return LayerResult(
-        index=index,
-        layer=op.layer,
-        # Not None, which says that the candidate lacks it: the trace does.
-        partner=op.layer,
-        kind=op.kind,
-        shape=op.shape,
-        inputs=judged.sources,
-        measures=measures,
-        problems=problems,
-        source=None if partner is None else partner.source,
-    )
+def _owners(found: Sequence[_Found], values: Mapping[str, Array]) -> dict[str, str]:
+    """For each layer the recorded one it is judged with: itself, or the first that was reached through it."""
+    owners: dict[str, str] = {}
+    for op, judged, _ in found:
+        if op.layer in values:
+            owners |= {layer: op.layer for layer in (*judged.together, op.layer) if layer not in owners}
+    # What nothing recorded comes after stands alone.
+    return {op.layer: owners.get(op.layer, op.layer) for op, _, _ in found}
 
 
-def _seen(op: Op, judged: Judged, values: Mapping[str, Array], known: bool) -> Seen:
-    if op.layer not in values:
-        return Seen(alone="the trace has no value of it, nor of a layer after it")
-    return Seen(
-        together=judged.together,
-        alone=judged.lacking,
-        end_to_end="" if known else "the trace does not hold its input: that it is of the same one is not shown",
-    )
+def _results(
+    found: Sequence[_Found], owners: Mapping[str, str], values: Mapping[str, Array], partners: Mapping[str, Op]
+) -> tuple[LayerResult, ...]:
+    """One result for each layer; those in a gap share that of the recorded layer that they are judged with."""
+    places = {op.layer: index for index, (op, _, _) in enumerate(found)}
+    results = []
+    for op, judged, _ in found:
+        owner = owners[op.layer]
+        _, own, measures = found[places[owner]]
+        results.append(
+            LayerResult(
+                index=places[op.layer],
+                layer=op.layer,
+                # Not None, which says that the candidate lacks it: only the trace does.
+                partner=owner,
+                kind=op.kind,
+                shape=op.shape,
+                inputs=judged.sources,
+                measures=measures,
+                problems=_problems(own, values.get(owner)),
+                source=partners[owner].source if owner in partners else None,
+                together=tuple(layer for layer, its in owners.items() if its == owner and layer != op.layer),
+            )
+        )
+    return tuple(results)
+
+
+def _problems(judged: Judged, value: Array | None) -> tuple[str, ...]:
+    if value is None or judged.output is None or value.shape == judged.output.shape:
+        return ()
+    return (f"shape: got {value.shape}, expected {judged.output.shape}",)
+
+
+_NOTHING = Seen(alone="the trace has no value of it, nor of a layer after it")
+
+
+def _seen(judged: Judged, known: bool) -> Seen:
+    unknown = "the trace does not hold its input: that it is of the same one is not shown"
+    return Seen(alone=judged.lacking, end_to_end="" if known else unknown)
 
 
 def _extra(expected: Trace, actual: Trace, values: Mapping[str, Array]) -> tuple[Extra, ...]:

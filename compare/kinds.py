@@ -77,7 +77,7 @@ PLAIN = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "avg_pool2d", "
 
 _FAMILIES: tuple[frozenset[str], ...] = (
     frozenset({"relu", "relu6", "leaky_relu", "gelu", "silu", "elu", "sigmoid", "tanh", "hardtanh", "clamp", "selu",
-               "clamp_min", "softplus", "hardswish", "mish", "celu", "prelu", "threshold", "softmax"}),
+               "clamp_min", "maximum", "softplus", "hardswish", "mish", "celu", "prelu", "threshold", "softmax"}),
     frozenset({"max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_max_pool2d"}),
     frozenset({"adaptive_avg_pool2d", "mean", "sum", "avg_pool2d", "adaptive_max_pool2d", "amax"}),
     frozenset({"flatten", "view", "reshape", "squeeze", "getitem"}),
@@ -116,7 +116,7 @@ def attributes_of(kind: str, layer: object) -> dict[str, object]:
 def tidy(kind: str, found: Mapping[str, object]) -> dict[str, object]:
     """The attributes that matter for `kind`, sizes as pairs, a pooling's stride spelled out."""
     kept = {name: found[name] for name in _ATTRIBUTES.get(kind, ()) if name in found}
-    if kind in {"max_pool2d", "avg_pool2d"} and kept.get("stride") in {None, ()}:
+    if kind in {"max_pool2d", "avg_pool2d"} and not kept.get("stride"):
         kept["stride"] = kept.get("kernel_size")
     if kept.get("padding_mode") == "zeros":
         del kept["padding_mode"]

@@ -45,6 +45,7 @@ def layer_results(pair: Pair, found: Sequence[Found], places: Mapping[str, int])
                 source=(other or last or op).source if last else None,
                 together=tuple(layer for layer in ids if layer != op.layer),
                 written_as=written_as(pair),
+                behind=pair.behind,
                 pairing=pair.reason if last else "",
                 confidence=pair.confidence if last else "",
                 float32_only=next((one.float32_only for one in found if one.float32_only), ""),

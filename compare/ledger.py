@@ -10,7 +10,7 @@ import msgspec
 
 from layerdiff.compare.align import align
 from layerdiff.compare.costs import CONVENTION, Cost, Totals, costs_of, totals_of
-from layerdiff.compare.pairs import Alignment, Pair
+from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
 from layerdiff.compare.reached import crashed_op, reached
 from layerdiff.compare.result import Verdict
 from layerdiff.compare.shape_errors import (
@@ -20,15 +20,17 @@ from layerdiff.compare.shape_errors import (
     explain_in_place,
     explain_state_dict,
 )
+from layerdiff.compare.shape_errors.facts import lies_otherwise
+from layerdiff.compare.shape_errors.windows import settings_that_differ
 from layerdiff.compare.structure import Structure, structure_of
-from layerdiff.compare.trace import Op
+from layerdiff.compare.trace import INPUT, Op
 from layerdiff.errors import InputError
 
 __all__ = ["Ledger", "Row", "Side", "ledger_of", "ledger_to_json", "structure_for_ledger"]
 
 SCHEMA = 1
 
-RowStatus = Literal["same", "differs", "missing", "extra", "crashed", "unreached", "alone"]
+RowStatus = Literal["same", "differs", "follows", "missing", "extra", "crashed", "unreached", "alone"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Row:
     """A layer of the expected network, and what stands for it in the candidate.
 
     Attributes:
-        status: `same`: the shapes agree; `differs`; `missing`: the candidate has nothing there; `extra`: the expected
+        status: `same`: the shapes agree; `differs`; `follows`: they differ, as those of what it takes do, and nothing
+            else is seen to be wrong with it; `missing`: the candidate has nothing there; `extra`: the expected
             network has nothing there; `crashed`: it raised there; `unreached`: it raised before; `alone`: there is no
             other network.
         expected: None for an extra one.
@@ -91,6 +94,7 @@ class Ledger:
         returns: what is wrong with what the candidate returns; empty for nothing.
         explanation: why the first shape differs, or why it raised.
         notes: what is no difference of shapes, but stands in the way of loading weights or of training.
+        remarks: what the reader must know first, such as how the candidate was loaded.
         verdict: `same` where all shapes agree and nothing is missing or extra; `unknown` where nothing was compared.
         schema: version of this record's form.
     """
@@ -108,6 +112,7 @@ class Ledger:
     returns: str = ""
     explanation: Explanation | None = None
     notes: tuple[Explanation, ...] = ()
+    remarks: tuple[str, ...] = ()
     verdict: Verdict = "unknown"
     schema: int = field(default=SCHEMA)
 
@@ -171,7 +176,7 @@ def ledger_of(expected: Structure, actual: Structure | None = None, *, shared: S
         explanation = explain_difference(expected, actual, alignment)
     returns = _returns(expected, actual)
     differing = next((i for i, row in enumerate(table) if row.status != "same"), None)
-    compared = any(row.status in {"same", "differs"} for row in table)
+    compared = any(row.status in {"same", "differs", "follows"} for row in table)
     different = differing is not None or bool(returns) or crash is not None
     notes = (_loading(expected, actual), explain_in_place(actual))
     return Ledger(
@@ -209,8 +214,8 @@ def _loading(expected: Structure, actual: Structure) -> Explanation | None:
 def _aligned(expected: Structure, actual: Structure) -> tuple[Alignment, tuple[Op, ...]]:
     """Who stands for whom, and the expected operations that lie behind the crash."""
     if actual.crash is None:
-        outputs = {"expected_output": expected.returned_by, "actual_output": actual.returned_by}
-        return align(expected.ops, actual.ops, **outputs), ()
+        whole = align(expected.ops, actual.ops, expected_output=expected.returned_by, actual_output=actual.returned_by)
+        return whole, ()
     ops = (*actual.ops, *crashed_op(actual.crash))
     part = reached(expected.ops, ops, expected.returned_by)
     found = align(part, ops)
@@ -238,7 +243,9 @@ def _needed(ops: Sequence[Op], alignment: Alignment) -> set[str]:
 def _rows(expected: Structure, actual: Structure, alignment: Alignment, unreached: Sequence[Op]) -> tuple[Row, ...]:
     costs, theirs = costs_of(expected), costs_of(actual)
     crashed = actual.crash.layer if actual.crash is not None else None
-    rows = [_row(pair, costs, theirs, crashed) for pair in alignment.pairs]
+    given = {op.layer: op.shape for op in (*actual.ops,)} | {INPUT: actual.shape}
+    wanted = {op.layer: op.shape for op in expected.ops} | {INPUT: expected.shape}
+    rows = [_row(pair, costs, theirs, crashed, follows=_follows(pair, wanted, given)) for pair in alignment.pairs]
     place = {op.layer: i for i, op in enumerate(actual.ops)}
     for op in alignment.extra:
         # Behind the row whose operation ran last before it.
@@ -254,7 +261,18 @@ def _rows(expected: Structure, actual: Structure, alignment: Alignment, unreache
     return tuple(rows)
 
 
-def _row(pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], crashed: str | None) -> Row:
+def _follows(pair: Pair, wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether what a pair's operations take differs in shape, and their own settings of windows do not."""
+    if not pair.actual:
+        return False
+    takes = sorted(given.get(layer, ()) for layer in outside_inputs(pair.actual))
+    should = sorted(wanted[layer] for layer in outside_inputs(pair.expected))
+    return takes != should and not settings_that_differ(pair.actual[-1], pair.expected[-1])
+
+
+def _row(
+    pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], crashed: str | None, *, follows: bool
+) -> Row:
     expected = _side(pair.expected, costs)
     if not pair.actual:
         return Row("missing", expected, None, (pair.reason,))
@@ -262,7 +280,7 @@ def _row(pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], cras
     if actual.shape is None:
         return Row("crashed", expected, actual, ("it raised",), pair.problems)
     problems, notes = [], list(pair.problems)
-    if _only_lies_otherwise(actual.shape, expected.shape or ()):
+    if lies_otherwise(actual.shape, expected.shape or ()):
         notes.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
     elif actual.shape != expected.shape:
         problems.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
@@ -278,14 +296,10 @@ def _row(pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], cras
             notes.append(f"{role}: lies as {_words(have)}, expected {_words(want)}")
         else:
             problems.append(f"{role}: got {_words(have)}, expected {_words(want)}")
-    return Row("differs" if problems else "same", expected, actual, tuple(problems), tuple(notes))
-
-
-def _only_lies_otherwise(shape: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether two shapes that are not equal differ in axes of size 1 only, behind the batch's: a 1×1 map, flattened."""
-    if tuple(shape) == tuple(other) or not shape or not other or shape[0] != other[0]:
-        return False
-    return [size for size in shape[1:] if size != 1] == [size for size in other[1:] if size != 1]
+    status: RowStatus = "same"
+    if problems:
+        status = "follows" if follows and problems[0].startswith("shape") and len(problems) == 1 else "differs"
+    return Row(status, expected, actual, tuple(problems), tuple(notes))
 
 
 def _side(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = None) -> Side:

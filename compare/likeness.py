@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from layerdiff.compare.trace import Op
 
-__all__ = ["closest", "forms"]
+__all__ = ["Form", "closest", "forms"]
+
+Form = tuple[int, ...]
 
 
-def forms(ops: Iterable[Op]) -> Counter[tuple[int, ...]]:
+def forms(ops: Iterable[Op]) -> Counter[Form]:
     """The shapes of the weights an operation multiplies with, each as often as it is used, whichever way they lie."""
     return Counter(
         tuple(sorted(op.parameters["weight"].shape))
@@ -19,14 +21,13 @@ def forms(ops: Iterable[Op]) -> Counter[tuple[int, ...]]:
     )
 
 
-def closest(ops: Sequence[Op], known: Mapping[str, Counter[tuple[int, ...]]]) -> tuple[str, float]:
-    """The known network whose weights are most like those that `ops` use, and how much: 1 for all of them.
+def closest(found: Counter[Form], known: Mapping[str, Counter[Form]]) -> tuple[str, float]:
+    """The known network whose weights' forms are most like `found`, and how much: 1 for all of them.
 
     Args:
-        ops: of the candidate.
-        known: the weights' forms of each network, by name; not empty.
+        found: the forms of a candidate's weights.
+        known: those of each network, by name; not empty.
     """
-    found = forms(ops)
 
     def likeness(name: str) -> float:
         both, either = found & known[name], found | known[name]

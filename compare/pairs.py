@@ -30,6 +30,7 @@ class Pair:
         confidence: `certain` (the same id, or the same parameters), `likely` (kind, shapes and place agree), `weak`.
         float32_only: why the candidate's operations can be right in float32 alone; empty where float64 judges
             them too.
+        behind: ids of the candidate's operations without a partner through which its inputs come.
     """
 
     expected: tuple[Op, ...]
@@ -39,6 +40,7 @@ class Pair:
     reason: str = ""
     confidence: Confidence = "likely"
     float32_only: str = ""
+    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Recording:
         returned_as: what the network gave, in words, if it is not one array.
         stopped: whether the pass was stopped because the part that was asked for had run.
         crash: the operation that raised, if one did and the network did not catch it.
+        crashed: that operation, as if it had run; its shape is not known.
         used: names, in the state dict, of the parameters and buffers that took part.
     """
 
@@ -47,6 +48,7 @@ class Recording:
     returned_as: str = ""
     stopped: bool = False
     crash: Crash | None = None
+    crashed: Op | None = None
     used: set[str] = field(default_factory=set)
 
 

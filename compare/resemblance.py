@@ -32,7 +32,8 @@ def resemblance(expected: Sequence[Op], actual: Sequence[Op]) -> Array:
     score += 1.0 * _equal([op.shape for op in expected], [op.shape for op in actual])
     score += 3.0 * _equal([_form(op) for op in expected], [_form(op) for op in actual], absent=())
     score -= 2.0 * _unequal([_form(op) for op in expected], [_form(op) for op in actual], absent=())
-    for name in ("kernel_size", "stride"):
+    score += 1.0 * _equal(*(["running_mean" in op.parameters or None for op in ops] for ops in (expected, actual)), absent=None)
+    for name in ("kernel_size", "stride", "eps"):
         # As text: a trace that was read from a file has lists where others have tuples.
         ours, theirs = ([_text(op.attributes.get(name)) for op in ops] for ops in (expected, actual))
         score += 0.5 * _equal(ours, theirs, absent="")
@@ -47,7 +48,8 @@ def gap_costs(ops: Sequence[Op]) -> Array:
 
 def same_parameters(expected: Op, actual: Op) -> bool:
     """Whether both have parameters, and those of one are bit for bit those of the other."""
-    return bool(expected.parameters) and _bits(expected) == _bits(actual)
+    bits = _bits(expected)
+    return bits is not None and bits == _bits(actual)
 
 
 def _form(op: Op) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from layerdiff.compare.playback import run
 from layerdiff.compare.trace import Array, Op
-from layerdiff.compare.yardstick import allowance_of, generator
+from layerdiff.compare.yardstick import allowance_of, drift, noise
 
 __all__ = ["Judged", "Replay"]
 
@@ -106,8 +106,11 @@ class Replay:
             return Judged(output, None, sources, together, f"no allowance is known for {op.kind}"), None
         straight = all(one.moved is one.output for one in given)
         moved = output if straight else run(op, [one.moved for one in given if one.moved is not None])
-        drift = float(np.abs(np.subtract(moved, output, dtype=np.float64)).max())
-        return Judged(output, allowance + drift, sources, together), _moved(op, moved, allowance, self._seed)
+        allowed = allowance if straight else allowance + drift(moved, output)
+        amounts = noise(op, output, allowance, self._seed)
+        if amounts is not None:
+            moved = (moved + amounts).astype(output.dtype)
+        return Judged(output, allowed, sources, together), moved
 
     def _given(self, layer: str) -> _Value:
         value = self._values.get(layer)
@@ -124,11 +127,3 @@ class Replay:
         shapes = {layer: self._values[layer].shape for layer in sources if layer in self._shapes}
         wrong = [layer for layer, shape in shapes.items() if shape != self._shapes[layer]]
         return f"{wrong[0]} of shape {shapes[wrong[0]]}" if wrong else ""
-
-
-def _moved(op: Op, output: Array, allowance: Array, seed: int) -> Array:
-    if not allowance.any():
-        return output
-    draws = generator(seed, op.layer, "gap").random(output.shape, dtype=np.float32)
-    result: Array = (output + allowance * (2.0 * draws - 1.0)).astype(output.dtype)
-    return result

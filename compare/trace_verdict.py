@@ -16,12 +16,10 @@ class Seen:
     """What could be seen of one layer in a trace.
 
     Attributes:
-        together: ids of the layers before it that the trace has no value of, and that are judged with it.
         alone: why it could not be judged by itself; empty where it was.
         end_to_end: why it could not be compared end to end; empty where it was.
     """
 
-    together: tuple[str, ...] = ()
     alone: str = ""
     end_to_end: str = ""
 
@@ -45,19 +43,14 @@ def settle_trace(report: Report, seen: Mapping[str, Seen], *, scale: float = 1.0
 
 
 def _corrected(layer: LayerResult, seen: Seen) -> LayerResult:
-    notes = layer.notes
-    if seen.together:
-        notes = (*notes, f"judged together with {', '.join(seen.together)}: the trace has no value of theirs")
-    if layer.status in {"fault", "missing"}:
-        return replace(layer, notes=notes)
     lacking = seen.alone or (seen.end_to_end if layer.status != "inherited" else "")
-    if lacking:
-        return replace(layer, notes=notes, status="unjudged", reason=lacking)
-    return replace(layer, notes=notes)
+    if layer.status in {"fault", "missing"} or not lacking:
+        return layer
+    return replace(layer, status="unjudged", reason=lacking)
 
 
 def _verdict(report: Report, layers: tuple[LayerResult, ...]) -> Verdict:
     statuses = {layer.status for layer in layers}
     if report.crash is not None or report.extra or report.output or statuses & {"fault", "missing"}:
         return "different"
-    return "same" if statuses == {"same"} and report.output_known else "unknown"
+    return "same" if statuses == {"same"} and report.output_known and not report.doubts else "unknown"

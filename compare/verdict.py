@@ -59,7 +59,8 @@ def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
 
 def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) -> tuple[Status, str]:
     if layer.partner is None:
-        return "missing", "not reached, or not known to be" if report.crash else "the candidate has no such operation"
+        reached = report.crash is None or layer.layer in _before_the_crash(report)
+        return "missing", "the candidate has no such operation" if reached else "not reached"
     if layer.problems:
         return "fault", layer.problems[0]
     if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
@@ -87,7 +88,24 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
     lacking = [dtype for dtype in _due(layer, report, alone=False) if _uncompared(layer, dtype, "propagated")]
     if lacking:
         return "unjudged", f"it was not compared end to end in {' and '.join(lacking)}"
-    return _end_to_end(layer, scale)
+    status, reason = _end_to_end(layer, scale)
+    if status == "fault" and layer.behind:
+        # What is too many before it explains that, and is named as such.
+        return "inherited", f"only what it is given differs, behind {', '.join(layer.behind)}"
+    return status, reason
+
+
+def _before_the_crash(report: Report) -> set[str]:
+    """What the layers that have a partner take, and what that takes: the candidate got beyond it."""
+    inputs = {layer.layer: layer.inputs for layer in report.layers}
+    found: set[str] = set()
+    waiting = [layer.layer for layer in report.layers if layer.partner is not None]
+    while waiting:
+        for layer in inputs.get(waiting.pop(), ()):
+            if layer not in found:
+                found.add(layer)
+                waiting.append(layer)
+    return found
 
 
 def _listed(layer: LayerResult) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from layerdiff.candidate.guard import foreign
+from layerdiff.candidate.home import Home
 from layerdiff.candidate.spec import Spec, parse_spec
 from layerdiff.errors import InputError
 
@@ -28,6 +31,7 @@ class Candidate:
         file: the file it came from.
         facts: its file's hash and the like, for the report.
         notes: what the reader must know about how it was loaded.
+        home: where its code lives; None where it is no code that was loaded.
     """
 
     spec: Spec | None
@@ -36,6 +40,16 @@ class Candidate:
     file: Path | None = None
     facts: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    home: Home | None = field(default=None, repr=False)
+
+    @contextlib.contextmanager
+    def at_work(self, doing: str) -> Iterator[None]:
+        """A block in which its code runs: watched where it is code that was loaded, see `candidate.guard`."""
+        if self.home is None:
+            yield
+            return
+        with foreign(self.name, doing, home=self.home):
+            yield
 
     @property
     def kind(self) -> str:
@@ -63,8 +77,9 @@ def load_candidate(actual: str | Any, *, option: str = "actual") -> Candidate:
 
         loaded = load_network(spec)
         file = Path(loaded.source_file) if loaded.source_file else None
-        facts = ((f"{option}_sha256", loaded.sha256),) if loaded.sha256 else ()
-        return Candidate(spec, loaded.network, loaded.name, file, facts, tuple(loaded.notes))
+        facts = [(f"{option}_sha256", loaded.sha256)] if loaded.sha256 else []
+        facts += [(f"{option}_imports {path}", digest) for path, digest in loaded.imported.items()]
+        return Candidate(spec, loaded.network, loaded.name, file, tuple(facts), tuple(loaded.notes), loaded.home)
     if spec.kind in {"onnx", "trace"}:
         return Candidate(spec, None, spec.target, Path(spec.target))
     return Candidate(spec, None, spec.text)
@@ -86,16 +101,20 @@ def guess_architecture(candidates: Sequence[Candidate], shape: tuple[int, ...]) 
     if first.kind == "onnx":
         from layerdiff.compare.capture_onnx import onnx_operations
 
-        ops = onnx_operations(Path(first.file or ""))
+        ops, held = onnx_operations(Path(first.file or "")), Counter()
     else:
         from layerdiff.compare.foreign import in_eval_mode
         from layerdiff.compare.structure import structure_of
 
-        with in_eval_mode(first.network):
-            ops = structure_of(first.network, shape).ops
-    from layerdiff.compare.likeness import closest
+        with first.at_work("forward pass"), in_eval_mode(first.network):
+            structure = structure_of(first.network, shape)
+        ops = structure.ops
+        held = Counter(tuple(sorted(shape)) for shape in structure.tensors.values() if len(shape) >= 2)
+    from layerdiff.compare.likeness import closest, forms
 
-    name, likeness = closest(ops, _known_forms())
+    known = _known_forms()
+    # What it uses says more than what it holds, if it gets far enough.
+    name, likeness = max((closest(found, known) for found in (forms(ops), held)), key=lambda one: one[1])
     if likeness < _ENOUGH:
         raise InputError(
             f"expected: not said, and {first.name} is like none of torchvision's networks; the closest is {name}, "

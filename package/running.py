@@ -57,7 +57,6 @@ def run(
     grade: Grade = "gemm",
     mapping: str | Path | None = None,
     on_layer: Callable[[str, str, int], None] | None = None,
-    on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Run:
     """Judge each network in `actual` against `expected`, layer by layer.
 
@@ -76,7 +75,6 @@ def run(
         grade: how our NumPy network convolves.
         mapping: a file written by `layerdiff weights map`, which says where each tensor goes.
         on_layer: called before each layer with the candidate's name, the layer's id and the number of layers.
-        on_stage: called with what is about to run of a candidate's code.
 
     Returns:
         One report for each candidate, and all that is needed to repeat the run.
@@ -87,7 +85,6 @@ def run(
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
 
-    on_stage("importing and building the candidate")
     candidates = [load_candidate(one) for one in actual] or [load_candidate("torch"), load_candidate("numpy")]
     reference = load_reference(expected, candidates, _given(weights), [Path(i) for i in images], size, batch, until)
     transfer = _read_mapping(mapping)
@@ -106,7 +103,7 @@ def run(
             if on_layer is not None:
                 on_layer(one.name, layer, judged)
 
-        judge = _Judging(reference, tuple(dtypes), until, seed, grade, weights == _KEEP, transfer, tell, on_stage)
+        judge = _Judging(reference, tuple(dtypes), until, seed, grade, weights == _KEEP, transfer, tell)
         reports.append(judge.report(one, environment))
     notes = (*reference.notes, *(note for one in candidates for note in one.notes))
     return Run(environment=environment, reports=tuple(reports), notes=tuple(dict.fromkeys(notes)))
@@ -129,7 +126,7 @@ def find_transfer(
             help="FILE.py:CALL or module:CALL",
         )
     reference = load_reference(expected, [candidate], weights, [], size, None, None)
-    with in_eval_mode(candidate.network):
+    with candidate.at_work("forward pass"), in_eval_mode(candidate.network):
         found = propose_transfer(reference.trace, candidate.network, reference.subject.x, reference.weights)
     return found, (*reference.notes, *candidate.notes)
 
@@ -201,7 +198,7 @@ def _foreign_reference(
     except InputError:
         architecture = "resnet50"
     subject = load_subject(f"torchvision:{architecture}", weights, images, size, batch)
-    with in_eval_mode(found.network):
+    with found.at_work("forward pass"), in_eval_mode(found.network):
         trace = capture_expected(subject, until=None)
         transfer = propose_transfer(trace, found.network, subject.x, subject.weights.state)
         fits = not transfer.unplaced and not transfer.unfilled and not transfer.suspicions
@@ -231,7 +228,6 @@ class _Judging:
     keep: bool
     transfer: Transfer | None
     on_layer: Callable[[str], None]
-    on_stage: Callable[[str], None]
 
     def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
         """The judgement of one candidate."""
@@ -267,19 +263,19 @@ class _Judging:
             from layerdiff.reference import torchvision_model
 
             network = torchvision_model(one.spec.target if one.spec else "")
-        return judge_foreign(
-            self.reference.trace,
-            network,
-            self.reference.subject.x,
-            weights=None if self.keep else self.reference.weights,
-            transfer=self.transfer,
-            name=f"{one.name}, {' and '.join(self.dtypes)}",
-            dtypes=self.dtypes,
-            seed=self.seed,
-            until=self.until,
-            on_layer=self.on_layer,
-            on_stage=self.on_stage,
-        )
+        with one.at_work("judgement"):
+            return judge_foreign(
+                self.reference.trace,
+                network,
+                self.reference.subject.x,
+                weights=None if self.keep else self.reference.weights,
+                transfer=self.transfer,
+                name=f"{one.name}, {' and '.join(self.dtypes)}",
+                dtypes=self.dtypes,
+                seed=self.seed,
+                until=self.until,
+                on_layer=self.on_layer,
+            )
 
     def _trace(self, one: Candidate) -> Report:
         from layerdiff.compare.judge_trace import judge_trace

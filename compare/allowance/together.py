@@ -104,6 +104,12 @@ def _run(one: Played, before: Sequence[Array]) -> Array:
     return moved
 
 
+def _multiplied(one: Played, before: Sequence[Array]) -> Array:
+    """Each output moves by at most the sum of what its inputs move, times the weights' magnitudes."""
+    moved: Array = before[0] @ np.abs(one.op.parameters["weight"].astype(np.float64)).T
+    return moved
+
+
 def _stretched(one: Played, before: Sequence[Array]) -> Array:
     return before[0] * stretch(_call(one))
 
@@ -115,6 +121,7 @@ def _added(one: Played, before: Sequence[Array]) -> Array:
 _CARRIERS: Mapping[str, Carrier] = MappingProxyType(
     {
         "batch_norm": _stretched,
+    "linear": _multiplied,
         "add": _added,
         "sub": _added,
         **dict.fromkeys(("relu", "relu6", "hardtanh", "clamp", "leaky_relu"), _itself),

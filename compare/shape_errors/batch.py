@@ -25,10 +25,8 @@ def batch_swallowed(facts: Facts, op: Op, before: Shape) -> Explanation | None:
         arithmetic = f"{op.shape[0]} = {times(before)}: one axis holds the {n} images too"
     elif op.shape[0] % n == 0:
         factor = op.shape[0] // n
-        map_ = f" = {by((h, w))}" if factor == h * w else ""
-        arithmetic = (
-            f"{op.shape[0]} = {n}·{factor}: each image became {factor} rows{map_}, one for each place of the map"
-        )
+        places = f", one for each place of its {by((h, w))} map" if factor == h * w else ""
+        arithmetic = f"{op.shape[0]} = {n}·{factor}: each image became {factor} rows{places}"
     else:
         arithmetic = f"{op.shape[0]} ≠ {n}, the size of the batch"
     pooled = "" if h * w == 1 else "pool to 1×1 first, and "

@@ -11,7 +11,7 @@ from layerdiff.compare.pairs import Alignment, Pair
 from layerdiff.compare.structure import Structure
 from layerdiff.compare.trace import INPUT, Op
 
-__all__ = ["Facts", "Shape", "by", "times"]
+__all__ = ["Facts", "Shape", "by", "lies_otherwise", "times"]
 
 Shape = tuple[int, ...]
 
@@ -110,6 +110,13 @@ class Facts:
         if self.crash is not None and self.crash.layer == layer:
             return self.crash.kind
         return self._theirs[layer].kind
+
+
+def lies_otherwise(shape: Shape, other: Shape) -> bool:
+    """Whether two shapes that are not equal differ in axes of size 1 only, behind the batch's: a 1×1 map, flattened."""
+    if shape == other or not shape or not other or shape[0] != other[0]:
+        return False
+    return [size for size in shape[1:] if size != 1] == [size for size in other[1:] if size != 1]
 
 
 def times(numbers: Shape) -> str:

@@ -9,7 +9,7 @@ from layerdiff.compare.kinds import MOVING
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.shape_errors.batch import batch_squeezed, batch_swallowed
 from layerdiff.compare.shape_errors.explanation import Explanation
-from layerdiff.compare.shape_errors.facts import Facts, Shape
+from layerdiff.compare.shape_errors.facts import Facts, Shape, lies_otherwise
 from layerdiff.compare.shape_errors.windows import settings_that_differ, why_size
 from layerdiff.compare.trace import Op
 
@@ -28,7 +28,8 @@ def first_cause(facts: Facts, within: Set[str] | None = None) -> Explanation | N
             continue
         if within is not None and pair.actual[-1].layer not in within:
             continue
-        if pair.actual[-1].shape != pair.expected[-1].shape:
+        have, want = pair.actual[-1].shape, pair.expected[-1].shape
+        if have != want and not lies_otherwise(have, want):
             return _of_pair(facts, pair)
     return None
 
@@ -45,15 +46,15 @@ def _of_pair(facts: Facts, pair: Pair) -> Explanation:
     given = [facts.actual_shape(layer) for layer in pair.actual[0].inputs if _is_known(facts, layer)]
     wanted = [facts.expected_shape(layer) for layer in pair.expected[0].inputs]
     seen = (f"{actual.layer} gives {list(actual.shape)}, expected {list(expected.shape)}",)
-    if sorted(given) != sorted(wanted):
-        return _before(facts, pair, seen)
     moving = next((op for op in pair.actual if op.kind in MOVING), None)
     if moving is not None:
         before = facts.actual_shape(moving.inputs[0])
-        for pattern in (batch_swallowed, batch_squeezed):
+        for pattern in (batch_squeezed, batch_swallowed):
             found = pattern(facts, moving, before)
             if found is not None:
                 return found
+    if sorted(given) != sorted(wanted):
+        return _before(facts, pair, seen)
     if len(given) == 1 and len(given[0]) == 2 and actual.kind == expected.kind == "linear":
         have, want = actual.shape[-1], expected.shape[-1]
         return Explanation(
@@ -126,7 +127,7 @@ def _of_channels(actual: Op, expected: Op, shape: Shape) -> Explanation | None:
 
 
 def _before(facts: Facts, pair: Pair, seen: tuple[str, ...]) -> Explanation:
-    """What comes to the operation is of another shape already, though nothing before it that has a partner gives one."""
+    """The operation takes another shape already, though nothing before it that has a partner gives another one."""
     actual, expected = pair.actual[-1], pair.expected[-1]
     for layer in pair.expected[0].inputs:
         missing = list(takewhile(lambda op: facts.is_missing(op.layer), facts.back_expected(layer)))

@@ -22,7 +22,7 @@ def flatten_is_missing(facts: Facts) -> Explanation | None:
     if facts.crash is None or wanted is None or len(facts.crash.input_shapes[0]) != 4:
         return None
     shape = facts.crash.input_shapes[0]
-    _, c, h, w = shape
+    _, c, _, w = shape
     flat = prod(shape[1:])
     result = f"flattened it has {times(shape[1:])} = {flat}"
     pool = "" if flat == wanted or c != wanted else f"; pooled to 1×1 and flattened it has {c}"

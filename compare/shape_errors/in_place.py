@@ -20,9 +20,10 @@ _KEEPS_INPUT = frozenset({"conv2d", "batch_norm", "linear", "matmul", "max_pool2
                           "adaptive_avg_pool2d"})  # fmt: skip
 """Kinds whose derivative is computed from what they took; a product of two values is looked at by itself."""
 
-_CHANGES = frozenset({"add", "sub", "mul", "div", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "hardtanh",
-                      "clamp", "clamp_min", "pow", "sqrt", "exp", "neg", "copy", "fill", "zero", "setitem", "threshold",
-                      "sigmoid", "tanh", "hardswish", "mish", "dropout_", "shift", "scale", "masked_fill"})  # fmt: skip
+_CHANGES = frozenset({"add", "sub", "mul", "div", "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu",
+                      "hardtanh", "clamp", "clamp_min", "pow", "sqrt", "exp", "neg", "copy", "fill", "zero", "setitem",
+                      "threshold", "sigmoid", "tanh", "hardswish", "mish", "dropout_", "shift", "scale",
+                      "masked_fill"})  # fmt: skip
 """Kinds that change numbers, so that one in place destroys what was there; others in place give back what they took."""
 
 _VIEWS = frozenset({"view", "flatten", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "getitem", "narrow",

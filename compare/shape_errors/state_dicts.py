@@ -84,10 +84,10 @@ def _head_replaced(tables: _Tables) -> Explanation | None:
     names = tables.mismatched
     heads = {name.rpartition(".")[0] for name in names}
     last = [name for name, shape in tables.actual.items() if len(shape) == 2]
-    if len(heads) != 1 or not last or last[-1].rpartition(".")[0] not in heads or tables.missing or tables.unexpected:
+    if len(heads) != 1 or not last or last[-1].rpartition(".")[0] not in heads:
         return None
     weight = last[-1]
-    if tables.expected[weight][1:] != tables.actual[weight][1:]:
+    if weight not in names or tables.expected[weight][1:] != tables.actual[weight][1:]:
         return None
     want, have = tables.expected[weight][0], tables.actual[weight][0]
     return Explanation(
@@ -96,7 +96,7 @@ def _head_replaced(tables: _Tables) -> Explanation | None:
         layer=weight.rpartition(".")[0],
         arithmetic=f"{have} classes ≠ {want}",
         change=f"load the weights into a network with {want} classes, then replace its head; {_STRICT}",
-        evidence=tuple(tables.shapes(name) for name in names),
+        evidence=(*(tables.shapes(name) for name in names), *tables.keys),
     )
 
 
@@ -166,7 +166,7 @@ def _prefix(tables: _Tables) -> Explanation | None:
 
 
 def _counters(tables: _Tables) -> Explanation | None:
-    """M14: only the batch counters are on one side alone; they came with torch 0.4.1, and eval mode never reads them."""
+    """M14: only the batch counters are on one side alone; torch 0.4.1 brought them, and eval mode never reads them."""
     if not all(name.endswith(_COUNTER) for name in (*tables.missing, *tables.unexpected)):
         return None
     return Explanation(

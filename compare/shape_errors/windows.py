@@ -60,15 +60,16 @@ def window_of(attributes: Any, axis: int) -> Window | None:
     """The window of an operation with such attributes along the height (0) or the width (1); None if not known."""
     values = [attributes.get(name) for name in _NAMES]
     defaults = (None, 1, 0, 1)
-    numbers = []
+    numbers: list[int] = []
     for value, default in zip(values, defaults, strict=True):
-        value = default if value is None else value
-        if not isinstance(value, tuple) and isinstance(value, int):
-            value = (value, value)
-        if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(size, int) for size in value):
+        given = default if value is None else value
+        pair = (given, given) if isinstance(given, int) else given
+        # 'same' and 'valid' are words.
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(size, int) for size in pair):
             return None
-        numbers.append(value[axis])
-    return Window(*numbers, ceil=bool(attributes.get("ceil_mode")))
+        numbers.append(int(pair[axis]))
+    kernel, stride, padding, dilation = numbers
+    return Window(kernel, stride, padding, dilation, ceil=bool(attributes.get("ceil_mode")))
 
 
 def settings_that_differ(actual: Op, expected: Op) -> list[tuple[str, object, object]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from layerdiff.candidate.stages import heartbeat, is_supervised, stage
+from layerdiff.candidate.stages import heartbeat, is_supervised
 from layerdiff.candidate.supervise import supervised
 from layerdiff.command.options import candidate_options, image_options, report_options, use_threads
 from layerdiff.command.output import check_writable, deliver, progress
@@ -102,6 +102,5 @@ def command(
             grade=grade,
             mapping=mapping,
             on_layer=on_layer,
-            on_stage=lambda what: stage(what, of=", ".join(specs)),
         )
     return deliver(judged, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)

@@ -401,6 +401,8 @@ def test_no_hook_is_left_anywhere(x):
 
     assert not machinery._global_forward_hooks
     assert not machinery._global_forward_pre_hooks
+    assert not machinery._global_forward_hooks_with_kwargs
+    assert not machinery._global_forward_hooks_always_called
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from types import ModuleType
 
 import pytest
 import torch
+import torch.fx
 import torchvision
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torchvision.models.feature_extraction import get_graph_node_names
+from torchvision.models.feature_extraction import NodePathTracer
 
 FOLDER = Path(__file__).parents[1] / "candidates"
 CLOSE = 1e-10
@@ -161,7 +162,7 @@ def fill(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], hel
 
 @functools.cache
 def reference(name: str):
-    """torchvision's network in float64, with every weight and statistic away from its default."""
+    """One of torchvision's networks in float64, with every weight and statistic away from its default."""
     network = getattr(torchvision.models, name)(weights=None).double().eval()
     generator = torch.Generator().manual_seed(5)
 
@@ -212,18 +213,22 @@ def _float64():
     torch.set_default_dtype(torch.float32)
 
 
+def build(candidate, source: str | None = None):
+    """The candidate's network, in eval mode; from other source, where it is given."""
+    made = eval(candidate.call, dict(load(FOLDER / candidate.file, source).__dict__))
+    return (made if isinstance(made, torch.nn.Module) else made()).eval()
+
+
 def run(candidate, source: str | None = None) -> tuple[object, torch.Tensor, Counter[str]]:
     """What the candidate and torchvision's network return with the same weights, and what the candidate called."""
-    module = load(FOLDER / candidate.file, source)
-    made = eval(candidate.call, dict(module.__dict__))
-    actual = (made if isinstance(made, torch.nn.Module) else made()).eval()
+    actual = build(candidate, source)
     size = candidate.only_at or 64
-    if candidate.carry is not None:
+    if candidate.carry is None:
+        transfer_by_flow(candidate.expected, actual, dense(size))
+    else:
         state = candidate.carry(reference(candidate.expected).state_dict())
         unexpected = actual.load_state_dict(state, strict=False).unexpected_keys
         assert not unexpected or not (candidate.right or source)
-    elif not candidate.crash or source is not None:
-        transfer_by_flow(candidate.expected, actual, dense(size))
     output, recorder = record(actual, dense(size))
     return output, reference_run(candidate.expected, size)[0], recorder.calls
 
@@ -248,8 +253,9 @@ def test_a_wrong_candidate_is_not(candidate):
     """It raises, returns something else than one tensor, differs, or agrees only with operations on top."""
     assert any((candidate.layers, candidate.missing, candidate.one_of, candidate.extra_kinds, candidate.returns))
     if candidate.crash:
-        with pytest.raises((RuntimeError, ValueError, AssertionError)):
-            run(candidate)
+        network = build(candidate)
+        with pytest.raises(RuntimeError, match=r"shape|size|channels"):
+            record(network, dense(64))
         return
 
     actual, expected, calls = run(candidate)
@@ -276,20 +282,64 @@ def test_a_wrong_candidate_is_right_once_repaired(candidate):
     assert distance(actual, expected) < CLOSE
 
 
+@functools.cache
+def graph_of(name: str) -> tuple[torch.fx.GraphModule, dict[torch.fx.Node, str]]:
+    """The graph of torchvision's network, and the layer ids of its nodes."""
+    tracer = NodePathTracer()
+    graph = tracer.trace(reference(name))
+    return torch.fx.GraphModule(tracer.root, graph), dict(tracer.node_to_qualname)
+
+
+class Spoiled(torch.fx.Interpreter):
+    """Runs torchvision's network with other functions in the place of some layers, or beside them.
+
+    Attributes:
+        apart: for each such layer how far what it would give lies from what it gives, both on the layer's own input;
+            infinite where the shapes differ.
+    """
+
+    def __init__(self, candidate, *, replace: bool):
+        graph, self.ids = graph_of(candidate.expected)
+        super().__init__(graph)
+        self.candidate, self.replace, self.apart = candidate, replace, {}
+
+    def run_node(self, n):
+        """One layer."""
+        layer = self.ids.get(n)
+        if layer not in self.candidate.named:
+            return super().run_node(n)
+        inputs = [x.clone() for x in self.fetch_args_kwargs_from_env(n)[0] if isinstance(x, torch.Tensor)]
+        spoiled = self.candidate.spoil(reference(self.candidate.expected), layer, *inputs)
+        if self.replace:
+            return spoiled
+        right = super().run_node(n)
+        self.apart[layer] = distance(spoiled, right) if spoiled.shape == right.shape else float("inf")
+        return right
+
+
+@pytest.mark.parametrize("candidate", [c for c in WRONG if c.spoil], ids=stem)
+def test_a_fault_is_in_the_layers_named(candidate):
+    """Torchvision's network with the fault in just these layers is the candidate, and each of them is at fault."""
+    x = dense(64)
+    with torch.no_grad():
+        spoiled = Spoiled(candidate, replace=True).run(x)
+        watched = Spoiled(candidate, replace=False)
+        watched.run(x)
+
+    assert distance(run(candidate)[0], spoiled) < CLOSE
+    assert set(watched.apart) == set(candidate.named)
+    faulty = {layer for layer, apart in watched.apart.items() if apart > CLOSE}
+    assert {*candidate.layers, *candidate.missing} <= faulty
+    assert all(faulty.intersection(group) for group in candidate.one_of)
+
+
 @pytest.mark.parametrize("candidate", WRONG, ids=stem)
 def test_the_layers_named_are_torchvisions(candidate):
     """Every layer id in the catalogue is a node of the expected network, and none is named twice."""
-    nodes = nodes_of(candidate.expected)
     named = [*candidate.layers, *candidate.missing]
 
     assert len(set(named)) == len(named)
-    assert {*named, *(layer for group in candidate.one_of for layer in group)} <= nodes
-
-
-@functools.cache
-def nodes_of(name: str) -> set[str]:
-    """torchvision's layer ids."""
-    return set(get_graph_node_names(reference(name))[1])
+    assert set(candidate.named) <= set(graph_of(candidate.expected)[1].values())
 
 
 def test_every_file_is_in_the_catalogue_once():

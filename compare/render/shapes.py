@@ -1,0 +1,313 @@
+"""The shape ledger for a terminal: what differs row by row, what agrees stage by stage, the answer last."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from layerdiff.compare.costs import Cost
+from layerdiff.compare.ledger import Ledger, Row, RowStatus, Side
+from layerdiff.compare.render.words import fold
+from layerdiff.compare.shape_errors import Explanation
+
+__all__ = ["render_shapes"]
+
+_MARKS: dict[RowStatus, str] = {
+    "same": " ",
+    "alone": " ",
+    "differs": "✗",
+    "follows": "↓",
+    "missing": "-",
+    "extra": "+",
+    "crashed": "!",
+    "unreached": " ",
+}
+_PLAIN = str.maketrans({"✗": "x", "↓": "v", "·": "*", "×": "x", "⋮": ":", "…": "...", "→": "->", "≠": "!=",
+                        "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")"})  # fmt: skip
+_DETAILED = 5
+_SHOWN = 40
+
+_Cells = dict[str, str]
+
+
+def render_shapes(ledger: Ledger, *, width: int = 80, ascii_only: bool = False, every_layer: bool = False) -> str:
+    """The ledger as text.
+
+    Args:
+        ledger: of two networks, or of one.
+        width: columns to fill at most; where the narrowest table needs more, lines grow longer instead of being cut.
+        ascii_only: no signs beyond ASCII.
+        every_layer: a row for every layer, not only for those that do not agree.
+    """
+    lines = [line for remark in ledger.remarks for line in _wrapped("note: ", remark, width)]
+    lines += [*_wrapped("expected  " if ledger.actual else "network   ", ledger.expected, width)]
+    if ledger.actual is not None:
+        lines += _wrapped("actual    ", ledger.actual, width)
+    lines += [f"input     {_shape(ledger.shape)}", ""]
+    lines += _table(ledger, width, every_layer=every_layer)
+    lines += [""]
+    lines += _totals(ledger)
+    lines += _wrapped("note: ", ledger.convention, width)
+    lines += [line for text in _remarks(ledger) for line in _wrapped("note: ", text, width)]
+    for note in ledger.notes:
+        lines += _wrapped("note: ", f"{note.code}: {note.title}; {note.arithmetic}", width)
+        lines += _wrapped("      ", note.change, width)
+    if ledger.explanation is not None or ledger.crash:
+        lines += ["", *_reason(ledger, width)]
+    if ledger.actual is not None:
+        lines += ["", *_wrapped("", _answer(ledger), width)]
+    text = "\n".join(lines)
+    return text.translate(_PLAIN) if ascii_only else text
+
+
+def _table(ledger: Ledger, width: int, *, every_layer: bool) -> list[str]:
+    alone = ledger.actual is None
+    body = list(_alone(ledger) if alone else _pairs(ledger, every_layer=every_layer))
+    first = "shape" if alone else "expected shape"
+    head = {"mark": "", "layer": "layer", "partner": "in the candidate", "kind": "kind",
+            first: first.removesuffix(" shape"), "actual shape": "actual", "parameters": "parameters",
+            "macs": "multiply-adds"}  # fmt: skip
+    columns = [name for name in head if any(cells.get(name) for cells in body) or name == "layer"]
+    rows = [head, *body]
+    for name in ("kind", "partner", "macs", "parameters"):
+        # What gives way first when the terminal is narrow; a shape never does.
+        if _width(rows, columns) > width and name in columns:
+            columns.remove(name)
+    room = max(12, _column(rows, "layer") - max(0, _width(rows, columns) - width))
+    rows = [{**cells, "layer": fold(cells["layer"], room)} for cells in rows]
+    widths = {name: _column(rows, name) for name in columns}
+    right = {"parameters", "macs"}
+    return [
+        " ".join(
+            cells.get(name, "").rjust(widths[name]) if name in right else cells.get(name, "").ljust(widths[name])
+            for name in columns
+        ).rstrip()
+        for cells in rows
+    ]
+
+
+def _column(rows: Sequence[_Cells], name: str) -> int:
+    return max(len(cells.get(name, "")) for cells in rows)
+
+
+def _width(rows: Sequence[_Cells], columns: Sequence[str]) -> int:
+    return sum(_column(rows, name) + 1 for name in columns) - 1
+
+
+def _alone(ledger: Ledger) -> Iterator[_Cells]:
+    for row in ledger.rows:
+        side = row.expected
+        if side is not None:
+            yield {"layer": side.layers[-1], "kind": side.kinds[-1], "shape": _shape(side.shape), **_costs(side.cost)}
+
+
+def _pairs(ledger: Ledger, *, every_layer: bool) -> Iterator[_Cells]:
+    if every_layer:
+        yield from (_cells(row) for row in ledger.rows)
+        return
+    shown = 0
+    for (folded, part), group in groupby(ledger.rows, key=_fold_key):
+        rows = list(group)
+        if folded is None:
+            kept = rows[: max(0, _SHOWN - shown)]
+            shown += len(kept)
+            yield from (_cells(row) for row in kept)
+            if len(kept) < len(rows):
+                yield {"mark": "⋮", "layer": f"{len(rows) - len(kept)} more; see --all"}
+        elif folded == "unreached":
+            yield {"mark": "⋮", "layer": f"{len(rows)} not reached"}
+        elif len(rows) == 1:
+            yield _cells(rows[0])
+        else:
+            word = "agree" if folded == "same" else "follow"
+            yield {
+                **_cells(rows[-1]),
+                "mark": "⋮",
+                "layer": f"{part or _span(rows)}: {_layers(rows)} {word}",
+                "kind": "",
+                "partner": "",
+                **_costs(sum((row.actual.cost for row in rows if row.actual is not None), Cost())),
+            }
+
+
+def _fold_key(row: Row) -> tuple[str | None, str]:
+    """Rows that agree, or follow, are folded by stage; those not reached all together; others not at all."""
+    if row.status == "unreached":
+        return "unreached", ""
+    if row.status not in {"same", "follows"} or row.expected is None:
+        return None, ""
+    stage, dot, _ = row.expected.layers[-1].partition(".")
+    return row.status, stage if dot else ""
+
+
+def _span(rows: Sequence[Row]) -> str:
+    """The first and the last of rows that belong to no stage: `conv1…maxpool`."""
+    ends = [row.expected.layers[-1] for row in (rows[0], rows[-1]) if row.expected is not None]
+    return "…".join(ends)
+
+
+def _cells(row: Row) -> _Cells:
+    expected, actual = row.expected, row.actual
+    own = actual if actual is not None else expected
+    kinds = list(dict.fromkeys(side.kinds[-1] for side in (expected, actual) if side is not None))
+    cells = {
+        "mark": _MARKS[row.status],
+        "layer": "+".join(expected.layers) if expected is not None else own.layers[-1] if own is not None else "",
+        "kind": "/".join(kinds),
+        "expected shape": _shape(expected.shape) if expected is not None else "-",
+        "actual shape": _actual_shape(row),
+        **_costs(own.cost if own is not None else Cost()),
+    }
+    if actual is not None and expected is not None and actual.layers[-1] != expected.layers[-1]:
+        cells["partner"] = actual.layers[-1]
+    return cells
+
+
+def _actual_shape(row: Row) -> str:
+    if row.status == "crashed":
+        return "raised"
+    if row.status == "unreached":
+        return "not reached"
+    return _shape(row.actual.shape) if row.actual is not None else "missing"
+
+
+def _costs(cost: Cost) -> _Cells:
+    return {"parameters": f"{cost.parameters:,}" if cost.parameters else "",
+            "macs": f"{cost.macs:,}" if cost.macs else ""}  # fmt: skip
+
+
+def _shape(shape: Sequence[int] | None) -> str:
+    return ",".join(str(size) for size in shape) if shape is not None else "-"
+
+
+def _totals(ledger: Ledger) -> Iterator[str]:
+    sides = [ledger.expected_totals, *([ledger.actual_totals] if ledger.actual_totals is not None else [])]
+    lines = [["parameters"], ["buffers"], ["multiply-adds"], ["FLOPs"]]
+    for side in sides:
+        for line, number in zip(lines, (side.parameters, side.buffers, side.macs, side.flops), strict=True):
+            line.append(f"{number:,}")
+    head = ["", "expected", "actual"] if ledger.actual is not None else []
+    rows = [*([head] if head else []), *lines]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (text.rjust(w) if i else text.ljust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True)))
+        yield "  ".join(cells).rstrip()
+
+
+def _remarks(ledger: Ledger) -> Iterator[str]:
+    """What the totals hold that no row shows, and what differs besides shapes."""
+    totals = ledger.actual_totals or ledger.expected_totals
+    if ledger.crash is not None:
+        yield "the candidate's multiply-adds and FLOPs are those up to where it raised"
+    if totals.unused_parameters:
+        names = ", ".join(totals.unused[:3]) + (", …" if len(totals.unused) > 3 else "")
+        yield f"{totals.unused_parameters:,} parameters took no part in the forward pass: {names}"
+    if totals.unregistered:
+        yield f"{totals.unregistered:,} parameters are used, but not registered: no state dict has them; not counted"
+    if totals.shared:
+        yield f"{len(totals.shared)} tensors are held under a second name, and counted once: {totals.shared[0]}, …"
+    if totals.uncounted:
+        yield f"not counted: the multiply-adds of {', '.join(totals.uncounted[:3])}"
+    rows = [row for row in ledger.rows if row.notes and row.actual is not None]
+    for text, count, layer in _gathered(rows):
+        more = f" and {count - 1} more" if count > 1 else ""
+        yield f"{layer}{more}: {text}"
+
+
+def _gathered(rows: Sequence[Row]) -> list[tuple[str, int, str]]:
+    """Notes that say the same of several layers, said once: the note, how often, and the first layer."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        for note in row.notes:
+            side = row.expected or row.actual
+            found.setdefault(note.partition(":")[0], []).append((note, side.layers[-1] if side is not None else ""))
+    gathered = [(notes[0][0], len(notes), notes[0][1]) for notes in found.values()]
+    return gathered[:_DETAILED]
+
+
+def _reason(ledger: Ledger, width: int) -> Iterator[str]:
+    if ledger.crash is not None:
+        yield from _wrapped("raised    ", ledger.crash, width)
+    if ledger.last_agreeing is not None and ledger.first_differing is not None:
+        first = ledger.rows[ledger.first_differing]
+        yield from _wrapped("agrees    ", f"up to {_at(ledger.rows[ledger.last_agreeing])}", width)
+        yield from _wrapped("parts     ", f"at {_at(first)}", width)
+    if ledger.explanation is None:
+        return
+    if ledger.explanation.cause is not None:
+        yield ""
+        yield from _explained("first     ", ledger.explanation.cause, width)
+        yield ""
+        yield from _explained("then      ", ledger.explanation, width)
+        return
+    yield ""
+    yield from _explained("because   ", ledger.explanation, width)
+
+
+def _explained(head: str, explanation: Explanation, width: int) -> Iterator[str]:
+    code = f"{explanation.code}: " if explanation.code else ""
+    yield from _wrapped(head, code + explanation.title, width)
+    if explanation.arithmetic:
+        yield from _wrapped("sum       ", explanation.arithmetic, width)
+    for line in explanation.evidence[:_DETAILED]:
+        yield from _wrapped("evidence  ", line, width)
+    if explanation.source:
+        yield from _wrapped("where     ", explanation.source, width)
+    if explanation.text:
+        yield from _wrapped("          ", explanation.text, width)
+    yield from _wrapped("change    ", explanation.change, width)
+
+
+def _at(row: Row) -> str:
+    """A row in words: `layer1.1.bn2 (body.1.norm2), 1,64,56,56`."""
+    side = row.expected or row.actual
+    if side is None:
+        return ""
+    other = _other_name(row.expected, row.actual)
+    shape = _shape(side.shape)
+    if row.expected is not None and row.actual is not None and row.actual.shape != row.expected.shape:
+        shape = f"{_shape(row.expected.shape)} expected, got {_actual_shape(row)}"
+    elif row.status in {"missing", "extra"}:
+        shape = f"{shape}, which " + ("the candidate lacks" if row.status == "missing" else "is not expected")
+    return f"{side.layers[-1]}{other}, {shape}"
+
+
+def _other_name(expected: Side | None, actual: Side | None) -> str:
+    if expected is None or actual is None or expected.layers[-1] == actual.layers[-1]:
+        return ""
+    return f" ({actual.layers[-1]})"
+
+
+def _layers(rows: Sequence[Row]) -> int:
+    """How many layers rows stand for: those of the expected network, or one that is too many."""
+    return sum(len(row.expected.layers) if row.expected is not None else 1 for row in rows)
+
+
+def _answer(ledger: Ledger) -> str:
+    counts = dict.fromkeys(_MARKS, 0)
+    for row in ledger.rows:
+        counts[row.status] += _layers([row])
+    total = sum(len(row.expected.layers) for row in ledger.rows if row.expected is not None)
+    if ledger.verdict == "same":
+        return f"same: {total} of {total} layers have the expected shapes; `layerdiff run` compares their values"
+    if ledger.verdict == "unknown":
+        return "could not tell: none of the candidate's operations was seen"
+    words: tuple[tuple[RowStatus, Callable[[int], str]], ...] = (
+        ("differs", lambda n: f"{n} differ{'s' * (n == 1)}"),
+        ("follows", lambda n: f"{n} follow{'s' * (n == 1)} from them"),
+        ("missing", lambda n: f"{n} {'is' if n == 1 else 'are'} missing"),
+        ("extra", lambda n: f"{n} too many"),
+        ("unreached", lambda n: f"{n} not reached"),
+        ("same", lambda n: f"{n} agree{'s' * (n == 1)}"),
+    )
+    pieces = [say(counts[status]) for status, say in words if counts[status]]
+    crashed = [f"it raised at {ledger.crash.partition(':')[0]}"] if ledger.crash else []
+    returns = [ledger.returns] if ledger.returns else []
+    return "different: " + ", ".join([*crashed, *returns, *pieces])
+
+
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        head + text, width, subsequent_indent=" " * len(head), break_long_words=False, break_on_hyphens=False
+    )

@@ -17,7 +17,7 @@ from layerdiff.compare.graph import Graph
 from layerdiff.compare.grouping import Group, grouped
 from layerdiff.compare.names import plain_name
 from layerdiff.compare.pairs import Alignment, Confidence, Pair, outside_inputs
-from layerdiff.compare.resemblance import FORBIDDEN, gap_costs, resemblance, same_parameters
+from layerdiff.compare.resemblance import gap_costs, resemblance, same_parameters
 from layerdiff.compare.trace import INPUT, Array, Op
 
 __all__ = ["align"]
@@ -71,13 +71,13 @@ def _steps(ours: Sequence[Op], theirs: Sequence[Op]) -> Steps:
     steps: Steps = []
     i, j = len(ours), len(theirs)
     while i or j:
-        # A pair first: of equals, the one that pairs most.
-        if i and j and score[i - 1, j - 1] > FORBIDDEN / 2 and _is(best[i, j], best[i - 1, j - 1] + score[i - 1, j - 1]):
-            i, j = i - 1, j - 1
-            steps.append((ours[i], theirs[j]))
-        elif i and _is(best[i, j], best[i - 1, j] - down[i - 1]):
+        # Of equals the one whose pairs come first: a candidate that raised got no further.
+        if i and _is(best[i, j], best[i - 1, j] - down[i - 1]):
             i -= 1
             steps.append((ours[i], None))
+        elif i and j and _is(best[i, j], best[i - 1, j - 1] + score[i - 1, j - 1]):
+            i, j = i - 1, j - 1
+            steps.append((ours[i], theirs[j]))
         else:
             j -= 1
             steps.append((None, theirs[j]))

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from layerdiff.compare.capture import check_input
-from layerdiff.compare.trace import Array, Trace, digest
+from layerdiff.compare.trace import Array, Op, Trace, digest
 from layerdiff.errors import InputError
 
-__all__ = ["capture_onnx"]
+__all__ = ["capture_onnx", "onnx_operations"]
 
 
 def capture_onnx(
@@ -37,11 +37,7 @@ def capture_onnx(
             does not take `x`, or fails on it; nothing in it depends on its input.
     """
     check_input(x)
-    lacking = [package for package in ("onnx", "onnxruntime") if find_spec(package) is None]
-    if lacking:
-        raise InputError(
-            f"{path}: an ONNX file needs {' and '.join(lacking)}, not installed", help="pip install 'layerdiff[onnx]'"
-        )
+    _require_packages(path)
     # Only here: both are extras, and nobody else needs them.
     from layerdiff.compare.onnx_file import check_fits, constants_of, input_name, opset_of, read_onnx
     from layerdiff.compare.onnx_ops import graph_of, ops_of
@@ -77,3 +73,28 @@ def capture_onnx(
         input_digest=digest(x),
         metadata=dict(metadata or {}),
     )
+
+
+def onnx_operations(path: Path) -> tuple[Op, ...]:
+    """The operations of the network in an ONNX file, on an empty input of a size that it takes.
+
+    For what must be known before there is an input: which network it is like.
+
+    Args:
+        path: of the `.onnx` file.
+
+    Raises:
+        InputError: see `capture_onnx`.
+    """
+    _require_packages(path)
+    from layerdiff.compare.onnx_file import read_onnx, some_shape
+
+    return capture_onnx(path, np.zeros(some_shape(read_onnx(path)), np.float32)).ops
+
+
+def _require_packages(path: Path) -> None:
+    lacking = [package for package in ("onnx", "onnxruntime") if find_spec(package) is None]
+    if lacking:
+        raise InputError(
+            f"{path}: an ONNX file needs {' and '.join(lacking)}, not installed", help="pip install 'layerdiff[onnx]'"
+        )

@@ -254,8 +254,9 @@ def _head_at_once(draft: _Draft) -> _Draft:
         if not theirs or theirs[-1].shape != ours[-1].shape or _one_by_one(inside, ours, theirs):
             continue
         covered = {op.layer for group in inside for op in group.actual}
+        elsewhere = {op.layer for group in draft.groups if group not in inside for op in group.actual}
         whole = all({op.layer for op in group.expected} <= names for group in inside)
-        if whole and covered <= {op.layer for op in theirs}:
+        if whole and covered <= {op.layer for op in theirs} and elsewhere.isdisjoint(op.layer for op in theirs):
             draft = draft.merged(gone, Group(tuple(ours), tuple(theirs)))
     return draft
 

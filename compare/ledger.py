@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -22,11 +22,11 @@ from layerdiff.compare.shape_errors import (
 )
 from layerdiff.compare.shape_errors.facts import lies_otherwise
 from layerdiff.compare.shape_errors.windows import settings_that_differ
-from layerdiff.compare.structure import Structure, structure_of
+from layerdiff.compare.structure import Structure
 from layerdiff.compare.trace import INPUT, Op
 from layerdiff.errors import InputError
 
-__all__ = ["Ledger", "Row", "Side", "ledger_of", "ledger_to_json", "structure_for_ledger"]
+__all__ = ["Ledger", "Row", "Side", "ledger_of", "ledger_to_json"]
 
 SCHEMA = 1
 
@@ -115,35 +115,6 @@ class Ledger:
     remarks: tuple[str, ...] = ()
     verdict: Verdict = "unknown"
     schema: int = field(default=SCHEMA)
-
-
-def structure_for_ledger(network: Any, shape: tuple[int, ...], *, name: str | None = None) -> Structure:
-    """`structure_of`, with arithmetic where a network holds tensors of another precision than its input.
-
-    Meta tensors do not mind if precisions meet; real ones raise.
-
-    Raises:
-        InputError: it is neither a torch nor a NumPy network.
-    """
-    structure = structure_of(network, shape, name=name)
-    if structure.crash is not None or not hasattr(network, "named_parameters"):
-        return structure
-    import torch
-
-    from layerdiff.compare.capture_torch import record_torch
-
-    tensors = [tensor for _, tensor in (*network.named_parameters(), *network.named_buffers())]
-    if all(tensor.is_meta or tensor.dtype == torch.float32 or not tensor.is_floating_point() for tensor in tensors):
-        return structure
-    recording = record_torch(network, torch.zeros(shape), survive=True)
-    return replace(
-        structure,
-        ops=tuple(recording.ops),
-        returned_by=recording.returned_by,
-        returned_as=recording.returned_as,
-        crash=recording.crash,
-        used=frozenset(recording.used),
-    )
 
 
 def ledger_of(expected: Structure, actual: Structure | None = None, *, shared: Set[str] = frozenset()) -> Ledger:
@@ -292,7 +263,7 @@ def _row(
             notes.append(f"{role}: got {_words(have or ())}, expected none")
         elif have is None:
             problems.append(f"{role}: got none, expected {_words(want)}")
-        elif sorted(have) == sorted(want):
+        elif _form(have) == _form(want):
             notes.append(f"{role}: lies as {_words(have)}, expected {_words(want)}")
         else:
             problems.append(f"{role}: got {_words(have)}, expected {_words(want)}")
@@ -300,6 +271,11 @@ def _row(
     if problems:
         status = "follows" if follows and problems[0].startswith("shape") and len(problems) == 1 else "differs"
     return Row(status, expected, actual, tuple(problems), tuple(notes))
+
+
+def _form(shape: Sequence[int]) -> list[int]:
+    """The sizes of a tensor whichever way it lies; a matrix and a 1×1 kernel are of one form."""
+    return sorted(size for size in shape if size != 1)
 
 
 def _side(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = None) -> Side:

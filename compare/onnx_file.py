@@ -16,7 +16,7 @@ from layerdiff.compare.trace import Array
 from layerdiff.compare.trace_stored import refuse
 from layerdiff.errors import InputError
 
-__all__ = ["MOST_BYTES", "check_fits", "constants_of", "input_name", "opset_of", "read_onnx"]
+__all__ = ["MOST_BYTES", "check_fits", "constants_of", "input_name", "opset_of", "read_onnx", "some_shape"]
 
 MOST_BYTES = (1 << 31) - 1
 """The most that a message of protobuf, and so a model handed to onnxruntime, can hold."""
@@ -170,11 +170,9 @@ def check_fits(path: Path, model: ModelProto, x: Array) -> None:
     Raises:
         InputError: another rank, batch or size than the model fixes.
     """
-    name = input_name(model)
-    value = next(value for value in model.graph.input if value.name == name)
-    if not value.type.tensor_type.HasField("shape"):
+    name, fixed = input_name(model), _fixed_sizes(model)
+    if fixed is None:
         return
-    fixed = [size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim]
     if len(fixed) == x.ndim and all(want in {None, have} for want, have in zip(fixed, x.shape, strict=True)):
         return
     wish = "(" + ", ".join("any" if size is None else str(size) for size in fixed) + ")"
@@ -182,6 +180,24 @@ def check_fits(path: Path, model: ModelProto, x: Array) -> None:
     if len(fixed) == 4 and fixed[3] == x.shape[1] and fixed[1] != x.shape[1]:
         help = "it takes (n, h, w, c): export it for (n, c, h, w)"
     raise InputError(f"{path}: its input {name!r} is of a fixed shape, got {x.shape}, expected {wish}", help=help)
+
+
+def some_shape(model: ModelProto) -> tuple[int, ...]:
+    """A shape (n, c, h, w) that the model takes: what it fixes, and else one small picture."""
+    usual = (1, 3, 64, 64)
+    fixed = _fixed_sizes(model)
+    if fixed is None or len(fixed) != len(usual):
+        return usual
+    return tuple(default if size is None else size for size, default in zip(fixed, usual, strict=True))
+
+
+def _fixed_sizes(model: ModelProto) -> list[int | None] | None:
+    """The size of each axis of the input, None where any will do; None for an input of unknown rank."""
+    name = input_name(model)
+    value = next(value for value in model.graph.input if value.name == name)
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    return [size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim]
 
 
 def constants_of(model: ModelProto) -> dict[str, Array]:

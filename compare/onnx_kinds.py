@@ -14,6 +14,7 @@ import onnx
 from onnx import NodeProto
 
 from layerdiff.compare.onnx_run import decimal
+from layerdiff.compare.onnx_windows import windows
 from layerdiff.compare.trace import Array
 
 __all__ = ["Described", "describe"]
@@ -114,9 +115,9 @@ def _conv(node: _Node) -> Described:
     weight = node.constant(1)
     rank = len(node.shape) - 2
     kernel = tuple(node.attributes.get("kernel_shape") or (node.shapes[1][2:] if len(node.shapes) > 1 else ()))
-    windows = _windows(node, kernel)
     parameters, keys = node.parameters(("weight", "bias")) if weight is not None else ({}, {})
-    return Described(f"conv{rank}d", windows | {"groups": int(node.attributes["group"])}, parameters, keys)
+    attributes = _windows(node, kernel) | {"groups": int(node.attributes["group"])}
+    return Described(f"conv{rank}d", attributes, parameters, keys)
 
 
 def _batch_norm(node: _Node) -> Described:
@@ -137,29 +138,7 @@ def _pool(node: _Node) -> Described:
 
 
 def _windows(node: _Node, kernel: tuple[int, ...]) -> dict[str, object]:
-    """kernel_size, stride, padding, dilation; and all pads where they are not the same on both sides."""
-    ones = [1] * len(kernel)
-    stride = tuple(node.attributes.get("strides") or ones)
-    dilation = tuple(node.attributes.get("dilations") or ones)
-    pads = node.attributes.get("pads") or [0] * (2 * len(kernel))
-    automatic = node.attributes.get("auto_pad", "NOTSET")
-    if automatic.startswith("SAME"):
-        pads = _same_pads(node.shapes[0][2:], kernel, stride, dilation, upper=automatic == "SAME_UPPER")
-    before, after = tuple(pads[: len(kernel)]), tuple(pads[len(kernel) :])
-    found: dict[str, object] = {"kernel_size": kernel, "stride": stride, "padding": before, "dilation": dilation}
-    return found if before == after else found | {"pads": (*before, *after)}
-
-
-def _same_pads(
-    sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], *, upper: bool
-) -> list[int]:
-    """The pads for which the output is the input divided by the stride, rounded up."""
-    short, long = [], []
-    for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
-        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
-        short.append(total // 2)
-        long.append(total - total // 2)
-    return short + long if upper else long + short
+    return windows(node.attributes, node.shapes[0][2:], kernel)
 
 
 def _global_average(node: _Node) -> Described:

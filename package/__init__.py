@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from layerdiff.compare.saved import read_run, read_trace, write_trace
     from layerdiff.compare.trace import Op, Trace
     from layerdiff.compare.traces import compare_traces
+    from layerdiff.running import run
     from layerdiff.reference import Weights, load_image, load_weights, preprocess, state_dict, torchvision_model
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "read_run",
     "read_trace",
     "render_terminal",
+    "run",
     "state_dict",
     "torchvision_model",
     "write_trace",
@@ -61,6 +63,7 @@ _HOMES = {
     "Op": "compare.trace",
     "Trace": "compare.trace",
     "compare_traces": "compare.traces",
+    "run": "running",
     "Weights": "reference",
     "load_image": "reference",
     "load_weights": "reference",

@@ -295,7 +295,7 @@ def _answer(ledger: Ledger) -> str:
         return "could not tell: none of the candidate's operations was seen"
     words: tuple[tuple[RowStatus, Callable[[int], str]], ...] = (
         ("differs", lambda n: f"{n} differ{'s' * (n == 1)}"),
-        ("follows", lambda n: f"{n} follow{'s' * (n == 1)} from them"),
+        ("follows", lambda n: f"{n} follow{'s' * (n == 1)}"),
         ("missing", lambda n: f"{n} {'is' if n == 1 else 'are'} missing"),
         ("extra", lambda n: f"{n} too many"),
         ("unreached", lambda n: f"{n} not reached"),

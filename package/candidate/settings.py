@@ -69,8 +69,13 @@ def _write_folder(folder: str | None) -> None:
         os.chdir(folder)
 
 
+def _environment() -> dict[str, str]:
+    # torch's compiler sets some of its own when it is imported.
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TORCHINDUCTOR_", "TRITON_"))}
+
+
 def _write_environment(before: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name not in before]:
+    for name in _environment().keys() - before.keys():
         del os.environ[name]
     for name, value in before.items():
         if os.environ.get(name) != value:
@@ -166,11 +171,16 @@ def _settings() -> Iterator[Setting]:
     yield Setting("NumPy's random state", _numpy_state, lambda value: None, shown=False)
     yield Setting("Python's random state", random.getstate, random.setstate, shown=False)
     yield Setting("NumPy's handling of floating-point errors", np.geterr, lambda value: np.seterr(**value), shown=False)
-    yield Setting("environment variables", lambda: dict(os.environ), _write_environment, shown=False)
+    yield Setting("environment variables", _environment, _write_environment, shown=False)
     yield Setting("the current folder", _folder, _write_folder)
     yield Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
-    yield Setting("the warnings filters", lambda: tuple(warnings.filters), lambda value: None, shown=False)
+    yield Setting("the warnings filters", _blanket_filters, lambda value: None, shown=False)
     yield from _signals()
+
+
+def _blanket_filters() -> list[Any]:
+    # Filters of single messages come with many an import. `warnings.catch_warnings` puts them all back.
+    return [entry for entry in warnings.filters if entry[1] is None and entry[2] is Warning and entry[3] is None]
 
 
 def _matmul_precision() -> str | None:

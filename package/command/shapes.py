@@ -137,7 +137,7 @@ def _structure(candidate: Candidate, shape: tuple[int, ...], architecture: str) 
         InputError: it is a saved trace or an ONNX file, or cannot be built.
     """
     from layerdiff.compare.foreign import in_eval_mode
-    from layerdiff.compare.ledger import structure_for_ledger
+    from layerdiff.compare.mixed_precision import structure_for_ledger
 
     network, name = _network(candidate, architecture)
     with candidate.at_work("forward pass"), in_eval_mode(network):

@@ -200,13 +200,15 @@ CHOICES = {
     "another architecture": (RESNETS.replace("resnet50", "r50").replace("18", "50"), "resnet50", "for its name"),
     "an instance": (RESNETS.replace("resnet", "r") + "model = nn.Sequential(ResNet())\n", "model", "for its name"),
     "the whole": (
-        RESNETS.split("def resnet18", maxsplit=1)[0] + "class Whole(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        RESNETS.split("def resnet18", maxsplit=1)[0] + "class Whole(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
         "        self.body = ResNet()\n",
         "Whole",
         "which needs no arguments and is no part of another",
     ),
     "a subclass": (
-        RESNETS.split("def resnet18", maxsplit=1)[0] + "class Small(ResNet):\n    def __init__(self):\n        super().__init__()\n",
+        RESNETS.split("def resnet18", maxsplit=1)[0] + "class Small(ResNet):\n"
+        "    def __init__(self):\n        super().__init__()\n",
         "Small",
         "which needs no arguments and is no part of another",
     ),

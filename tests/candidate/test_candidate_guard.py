@@ -47,6 +47,8 @@ def run_foreign(code):
     return list(watched.notes)
 
 
+FLOATS = "NumPy's handling of floating-point errors (divide, invalid, over)"
+
 HARMLESS = {
     "torch.manual_seed(42)": "torch's seed (from {seed} to 42)",
     "np.random.seed(42)": "NumPy's random state",
@@ -57,7 +59,7 @@ HARMLESS = {
     "torch.backends.cudnn.deterministic = True": "cuDNN's deterministic mode (from False to True)",
     "torch.backends.cudnn.enabled = False": "cuDNN's use (from True to False)",
     "torch.backends.mkldnn.enabled = False": "oneDNN's use (from True to False)",
-    "np.seterr(all='ignore')": "NumPy's handling of floating-point errors (divide, invalid, over)",
+    "np.seterr(all='ignore')": FLOATS,
     "os.environ['SOME_NAME'] = '1'; del os.environ['HOME']": "environment variables (HOME, SOME_NAME)",
     "os.mkdir('deep'); os.chdir('deep')": "the current folder (from {cwd} to {cwd}/deep)",
     "sys.setrecursionlimit(5000)": "the recursion limit (from {limit} to 5000)",
@@ -66,7 +68,7 @@ HARMLESS = {
     "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)": "the handler of SIGINT",
     "torch.Tensor.__repr__ = lambda self: 'x'": "torch.Tensor.__repr__",
     "import builtins; builtins.print = len": "builtins.print",
-    "sys.path.append('a'); np.seterr(all='ignore')": "NumPy's handling of floating-point errors (divide, invalid, over), sys.path",
+    "sys.path.append('a'); np.seterr(all='ignore')": f"{FLOATS}, sys.path",
 }
 
 
@@ -150,6 +152,15 @@ def test_all_changes_are_named_at_once():
 
 
 @pytest.mark.usefixtures("unchanged")
+def test_filters_of_single_warnings_are_not_told():
+    """What many an import does to the warnings filters is put back without a word."""
+    before = list(warnings.filters)
+
+    assert run_foreign("import warnings; warnings.filterwarnings('ignore', message='x', category=UserWarning)") == []
+    assert list(warnings.filters) == before
+
+
+@pytest.mark.usefixtures("unchanged")
 def test_additions_are_no_harm():
     """Names that are added to a library replace nothing."""
     code = "np.some_new_name = float; nn.some_new_name = 1; torch.Tensor.some_new_name = 1"
@@ -162,15 +173,12 @@ def test_additions_are_no_harm():
 @pytest.mark.usefixtures("unchanged")
 def test_changes_are_put_back_after_an_exception():
     """An exception passes as it is; everything is put back all the same, and the harm is noted on it."""
-    with pytest.raises(ZeroDivisionError) as caught, foreign("net.py:Net", "forward pass") as watched:
-        F.relu = None
-        np.seterr(all="ignore")
-        raise ZeroDivisionError
+    watch = foreign("net.py:Net", "forward pass")
+    with pytest.raises(ZeroDivisionError) as caught, watch as watched:
+        exec("F.relu = None; np.seterr(all='ignore'); 1 / 0", {"F": F, "np": np})
 
     assert caught.value.__notes__ == ["note: torch.nn.functional.relu was replaced"]
-    assert watched.notes == (
-        "net.py:Net: its forward pass changed NumPy's handling of floating-point errors (divide, invalid, over); put back",
-    )
+    assert watched.notes == (f"net.py:Net: its forward pass changed {FLOATS}; put back",)
 
 
 @pytest.mark.usefixtures("unchanged")

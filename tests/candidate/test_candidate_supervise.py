@@ -20,7 +20,7 @@ from layerdiff.errors import InputError
 
 PRELUDE = (
     "import os, signal, subprocess, sys, threading, time; from pathlib import Path; "
-    "from layerdiff.candidate.stages import at, finished, heartbeat, is_supervised, stage; "
+    "from layerdiff.candidate.stages import at, finished, heartbeat, is_supervised, stage; is_supervised(); "
 )
 COMMAND = (sys.executable, "-P", "-c", PRELUDE + "exec(sys.argv[1])")
 """Runs the code that it is given as its argument."""
@@ -77,11 +77,13 @@ def test_streams_and_arguments_are_inherited():
 
 
 def test_the_command_itself_is_run_by_default(capfd):
-    """Without another command it is this one, in a child that is told so; it is not run in a child again."""
-    with pytest.raises(InputError, match=r"^layerdiff: its start ended the process with status \d, expected a result"):
-        supervised(["--version"], LONG)
+    """Without another command it is this one, which tells its own end, also when it fails."""
+    assert supervised(["--version"], LONG) == 0
+    assert supervised(["run", "--actual", "nonsense"], LONG) == 2
 
-    assert capfd.readouterr().out.startswith("python -m layerdiff, version ")
+    out, err = capfd.readouterr()
+    assert out.startswith("python -m layerdiff, version ")
+    assert ": not a network, got 'nonsense', expected" in err.splitlines()[0]
 
 
 LOOPS = {
@@ -268,7 +270,7 @@ def supervisor(tmp_path):
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
 
 
 READY = "Path('new').write_text(str(os.getpid())); os.replace('new', 'pid'); "

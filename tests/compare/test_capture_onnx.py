@@ -16,7 +16,7 @@ from layerdiff.compare import capture_onnx as module
 from layerdiff.compare import onnx_file
 from layerdiff.compare.allowance import RULES, Call
 from layerdiff.compare.capture import capture
-from layerdiff.compare.capture_onnx import capture_onnx
+from layerdiff.compare.capture_onnx import capture_onnx, onnx_operations
 from layerdiff.compare.judge import judge
 from layerdiff.compare.judge_trace import judge_trace
 from layerdiff.compare.metrics import measure
@@ -591,6 +591,17 @@ def test_an_input_it_was_not_exported_for_is_refused(tmp_path, shape, message):
 
     assert "its input 'x' is of a fixed shape" in text
     assert message in text
+
+
+def test_operations_are_known_without_an_input(make_resnet, exported, tmp_path):
+    """Of whichever sizes the file takes: what they are and what weights they have."""
+    free, fixed = tmp_path / "a.onnx", exported(make_resnet(), True, "right")
+    Builder(make_resnet().state_dict()).build(free, batch=2)
+
+    for path in (free, fixed):
+        weights = [op.parameters["weight"].shape for op in onnx_operations(path) if op.kind in {"conv2d", "linear"}]
+        assert weights == [p.shape for name, p in make_resnet().named_parameters() if p.ndim > 1]
+    assert onnx_operations(free)[0].shape == (2, 64, 32, 32)
 
 
 def test_a_network_that_fails_is_told_in_one_line(tmp_path):

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from layerdiff.compare.costs import Cost, costs_of, other_names, totals_of
-from layerdiff.compare.ledger import structure_for_ledger
+from layerdiff.compare.mixed_precision import structure_for_ledger
 from layerdiff.compare.structure import structure_of
 from layerdiff.handwritten import numpy_resnet
 from layerdiff.reference.architectures import ARCHITECTURES, blank_network

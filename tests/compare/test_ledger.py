@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +16,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from layerdiff.compare.costs import other_names
-from layerdiff.compare.ledger import ledger_of, ledger_to_json, structure_for_ledger
+from layerdiff.compare.ledger import ledger_of, ledger_to_json
+from layerdiff.compare.mixed_precision import structure_for_ledger
 from layerdiff.compare.reached import crashed_op, reached
 from layerdiff.compare.structure import structure_of
 from layerdiff.errors import InputError
+from layerdiff.reference.architectures import blank_network
 
 SHAPE = (1, 3, 33, 49)
 
@@ -282,6 +288,60 @@ def test_an_expected_network_that_raises_is_refused(make_resnet):
     with pytest.raises(InputError, match="raises on an input of") as caught:
         ledger_of(structure, structure)
     assert any("--size" in note for note in caught.value.__notes__)
+
+
+def test_a_1x1_convolution_may_stand_for_the_linear_layer(ledger, make_resnet):
+    """A head that is a 1×1 convolution has the same weight, lying otherwise."""
+
+    class Convolved(Renamed):
+        def forward(self, x):
+            for part in (self.stem, nn.ReLU(), nn.MaxPool2d(3, 2, 1), *self.body, nn.AdaptiveAvgPool2d(1)):
+                x = part(x)
+            return self.head(x).flatten(1)
+
+    network = Convolved(make_resnet())
+    network.head = nn.Conv2d(512, 1000, 1)
+    found = ledger(network=network)
+
+    assert found.verdict == "same", statuses(found)
+    assert found.actual_totals.macs == found.expected_totals.macs
+
+
+FOLDER = Path(__file__).parents[1] / "candidates"
+
+
+def load(file):
+    """The module in a file of the corpus."""
+    spec = importlib.util.spec_from_file_location(f"ledger_{file[:-3]}", FOLDER / file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+CORPUS = [one for one in load("catalogue.py").CANDIDATES if one.right or one.crash]
+
+
+@functools.cache
+def reference(name, size):
+    """The structure of torchvision's network."""
+    return structure_of(blank_network(name).eval(), (1, 3, size, size))
+
+
+@pytest.mark.parametrize("candidate", CORPUS, ids=lambda one: one.file[:-3])
+def test_the_corpus(candidate):
+    """Right networks in other people's styles have the expected shapes; those that raise are explained by a pattern."""
+    made = eval(candidate.call, dict(load(candidate.file).__dict__))
+    network = (made if isinstance(made, nn.Module) else made()).eval()
+    size = candidate.only_at or 64
+    found = ledger_of(reference(candidate.expected, size), structure_for_ledger(network, (1, 3, size, size)))
+
+    if candidate.crash:
+        assert found.verdict == "different"
+        assert found.explanation.code, found.explanation
+        assert found.explanation.arithmetic
+    else:
+        assert found.verdict == "same", statuses(found)
 
 
 def test_json_is_all_of_it(ledger):

@@ -57,7 +57,7 @@ CHANGES = [nothing, lost_stride, no_projection]
 
 
 @pytest.mark.parametrize("every_layer", [False, True], ids=["folded", "all"])
-@pytest.mark.parametrize("name", ["resnet50", "resnet152", "wide_resnet50_2"])
+@pytest.mark.parametrize("name", ["resnet50", "wide_resnet50_2"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_it_reads_at_80_columns(change, name, every_layer):
     """No line is longer than 80 columns, at the size and depth people use."""
@@ -114,7 +114,7 @@ def test_rows_that_differ_are_marked_and_those_behind_them_folded():
     assert "agrees    up to layer2.1.relu_1, 1,128,8,8" in text
     assert "parts     at layer3.0.conv1, 1,256,4,4 expected, got 1,256,8,8" in text
     assert "change    give layer3.0.conv1 stride=2" in text
-    assert text.splitlines()[-1] == "different: 2 differ, 30 follow from them, 37 agree"
+    assert text.splitlines()[-1] == "different: 2 differ, 30 follow, 37 agree"
 
 
 def test_a_crash_is_told_from_the_table_to_the_change():

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from layerdiff.compare.align import align
-from layerdiff.compare.ledger import structure_for_ledger
+from layerdiff.compare.mixed_precision import structure_for_ledger
 from layerdiff.compare.shape_errors import (
     explain_crash_finding,
     explain_difference,

@@ -7,6 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from layerdiff.command.shapes import command
+from layerdiff.errors import InputError
 
 NET = """
 import torch
@@ -88,7 +92,7 @@ def test_a_candidate_that_crashes(layerdiff, net):
     line = 1 + CRASHES.splitlines().index("        return F.relu(y + self.short(x))")
     assert f"net.py:{line}" in text
     assert "expected: torchvision:resnet18" in text
-    assert "different: it raised at blocks.2.add, 2 differ, 43 not reached, 23 agree" in text
+    assert "different: it raised at blocks.2.add, 1 differs, 1 follows, 43 not reached, 23 agree" in text
 
 
 def test_json_and_a_file(layerdiff, net, tmp_path):
@@ -107,22 +111,28 @@ def test_json_and_a_file(layerdiff, net, tmp_path):
     assert ledger["rows"][0]["expected"]["shape"] == [2, 64, 32, 32]
 
 
+def called(*arguments):
+    """The command, called in this process: for what runs nobody's code."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], standalone_mode=False)
+
+
 @pytest.mark.parametrize("options", [[], ["--expected", "torchvision:resnet50"]], ids=["nothing", "expected"])
-def test_one_network_alone(layerdiff, options):
+def test_one_network_alone(options):
     """With no candidate: one network's table, exit 0; ResNet-50 if nothing is said."""
-    done = layerdiff("shapes", *options)
+    done = called(*options)
 
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"^parameters +25,557,032$", done.stdout, re.MULTILINE)
-    assert re.search(r"^multiply-adds +4,089,184,256$", done.stdout, re.MULTILINE)
+    assert done.return_value == 0, done.exception
+    assert re.search(r"^parameters +25,557,032$", done.output, re.MULTILINE)
+    assert re.search(r"^multiply-adds +4,089,184,256$", done.output, re.MULTILINE)
 
 
-def test_our_own_networks(layerdiff):
+@pytest.mark.parametrize("own", ["torch", "numpy"])
+def test_our_own_networks(own):
     """Both handwritten networks have the expected shapes; the NumPy one runs on a small image."""
-    for own in ("torch", "numpy"):
-        done = layerdiff("shapes", "--actual", own, "--expected", "torchvision:resnet18", "--size", "33x40")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "same: 69 of 69" in done.stdout
+    done = called("--actual", own, "--expected", "torchvision:resnet18", "--size", "33x40")
+
+    assert done.return_value == 0, done.exception
+    assert "same: 69 of 69" in done.output
 
 
 def test_two_candidates_against_each_other(layerdiff, net):
@@ -141,16 +151,30 @@ def test_two_candidates_against_each_other(layerdiff, net):
     [
         (["--expected", "torchvision:resnet51"], "architecture: no such network, got 'resnet51'"),
         (["--actual", "trace.npz"], "shapes: trace.npz holds no network that can be run on other sizes"),
-        (["--actual", "net.py:Nothing"], "Nothing"),
-        (["--actual", "net.py:Block(3, 5, 1)"], "expected: not said, and net.py:Block"),
-        (["--expected", "net.py:Block(5, 5, 1)"], "raises on an input of"),
         (["--size", "9999x9"], "size: got 9999x9, expected 1 to 4096 pixels a side"),
         (["--output", "nowhere/out.json"], "cannot be written"),
     ],
-    ids=["architecture", "trace", "no-such-name", "like-none", "expected-raises", "size", "output"],
+    ids=["architecture", "trace", "size", "output"],
+)
+def test_what_cannot_be_used(options, line):
+    """Input that cannot be used is refused with a line that names the place."""
+    done = called(*options)
+
+    assert isinstance(done.exception, InputError)
+    assert line in str(done.exception)
+    assert done.output == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--actual", "net.py:Block(3, 5, 1)"], "expected: not said, and net.py:Block"),
+        (["--expected", "net.py:Block(5, 5, 1)"], "raises on an input of"),
+    ],
+    ids=["like-none", "expected-raises"],
 )
 def test_what_cannot_be_told(layerdiff, net, options, line):
-    """Input that cannot be used: exit 2, one error line that names the place, nothing on stdout."""
+    """What cannot be compared: exit 2, one error line that names the place, nothing on stdout."""
     done = layerdiff("shapes", *options, cwd=net.parent)
 
     first = done.stderr.splitlines()[0]

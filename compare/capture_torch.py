@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.kinds import attributes_of, kind_of_class, kind_of_function
-from layerdiff.compare.native import is_native_function, is_native_module
+from layerdiff.compare.native import is_native_function, is_native_module, native_call
 from layerdiff.compare.recorder import Recorder, Recording, StopForward
 from layerdiff.compare.source import calling_line
 from layerdiff.compare.trace import Array, Op
@@ -88,6 +88,7 @@ class _Watch(TorchFunctionMode):
 
         # The recorded call must not keep the activations alive.
         leaves_kept = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
+        native = is_native_function(func, kwargs)
         self._record(
             path=f"{scope}.{kind}" if scope else kind,
             kind=kind,
@@ -95,8 +96,8 @@ class _Watch(TorchFunctionMode):
             output=output,
             attributes=_function_attributes(kind, args, kwargs),
             parameters={},
-            native=is_native_function(func, kwargs),
-            run=_runner(call),
+            native=native,
+            run=_runner(call, draws=not native or kind == "dropout"),
         )
         return output
 
@@ -176,7 +177,7 @@ class _Watch(TorchFunctionMode):
                 attributes=attributes_of(kind, module),
                 parameters=_parameters(module),
                 native=native,
-                run=_runner(_module_call(module)),
+                run=_runner(native_call(module) if native else _module_call(module), draws=not native),
             )
             # Last, so that what we did ourselves above is not taken for the network's.
             self._inside_leaf -= 1
@@ -201,10 +202,12 @@ def _module_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
     return call
 
 
-def _runner(call: Callable[[Sequence[Tensor]], Tensor]) -> Callable[..., Array]:
+def _runner(call: Callable[[Sequence[Tensor]], Tensor], *, draws: bool = True) -> Callable[..., Array]:
     def run(*inputs: Array) -> Array:
         tensors = [torch.from_numpy(array) for array in inputs]
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        # What draws no random number leaves torch's random state as it is.
+        kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
+        with torch.no_grad(), kept:
             result: Array = call(tensors).numpy()
         return result
 

@@ -23,7 +23,7 @@ from layerdiff.compare.crash import Crash
 from layerdiff.compare.folding import kind_of_own_class, roles_by_name
 from layerdiff.compare.functions import ROLES, name_of_function, named_arguments, settings
 from layerdiff.compare.kinds import attributes_of, kind_of_class
-from layerdiff.compare.native import is_native_function, is_native_module
+from layerdiff.compare.native import is_native_function, is_native_module, native_call
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line
 from layerdiff.compare.trace import Array, Op
@@ -235,7 +235,7 @@ class _Watch(TorchFunctionMode):
             keys=keys,
             inner=inner,
             source=calling_line(),
-            run=_runner(call),
+            run=_runner(call, draws=not native or kind == "dropout"),
         )
 
     # In which module
@@ -352,8 +352,9 @@ class _Watch(TorchFunctionMode):
         constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
         for pick, tensor in _tensors(output):
             again = _ModuleCall(call.module, constants, slots, spec, pick)
-            native = not inside and is_native_module(call.module)
-            op = self._op(call.path, kind, inputs, tensor, attributes, tensors, keys, again, native, inside)
+            native = not inside and len(slots) == 1 and is_native_module(call.module)
+            run = native_call(call.module) if native else again
+            op = self._op(call.path, kind, inputs, tensor, attributes, tensors, keys, run, native, inside)
             if len(inside) == 1:
                 op = _with_parameters(op, inside[0])
             if inside:
@@ -539,10 +540,12 @@ def _filled(
     return args, kwargs
 
 
-def _runner(call: Callable[[Sequence[Tensor]], Tensor]) -> Callable[..., Array]:
+def _runner(call: Callable[[Sequence[Tensor]], Tensor], *, draws: bool = True) -> Callable[..., Array]:
     def run(*inputs: Array) -> Array:
         tensors = [torch.from_numpy(array) for array in inputs]
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        # What draws no random number leaves torch's random state as it is.
+        kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
+        with torch.no_grad(), kept:
             result: Array = call(tensors).numpy()
         return result
 

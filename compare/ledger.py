@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import msgspec
 
 from layerdiff.compare.align import align
-from layerdiff.compare.costs import CONVENTION, Cost, Totals, costs_of, totals_of
-from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
+from layerdiff.compare.costs import CONVENTION, Totals, costs_of, totals_of
+from layerdiff.compare.ledger_rows import Row, RowStatus, Side, rows_of, side_of, words_of
+from layerdiff.compare.pairs import Alignment
 from layerdiff.compare.reached import crashed_op, reached
 from layerdiff.compare.result import Verdict
 from layerdiff.compare.shape_errors import (
@@ -20,60 +20,13 @@ from layerdiff.compare.shape_errors import (
     explain_in_place,
     explain_state_dict,
 )
-from layerdiff.compare.shape_errors.facts import lies_otherwise
-from layerdiff.compare.shape_errors.windows import settings_that_differ
 from layerdiff.compare.structure import Structure
-from layerdiff.compare.trace import INPUT, Op
+from layerdiff.compare.trace import Op
 from layerdiff.errors import InputError
 
-__all__ = ["Ledger", "Row", "Side", "ledger_of", "ledger_to_json"]
+__all__ = ["Ledger", "Row", "RowStatus", "Side", "ledger_of", "ledger_to_json"]
 
 SCHEMA = 1
-
-RowStatus = Literal["same", "differs", "follows", "missing", "extra", "crashed", "unreached", "alone"]
-
-
-@dataclass(frozen=True)
-class Side:
-    """What one of the networks has in a row: nearly always one operation.
-
-    Attributes:
-        layers: ids.
-        kinds: of each.
-        shape: of the last one's output; None where it raised.
-        tensors: shapes of the parameters and buffers, by role, where one operation has all of them.
-        cost: of all.
-        source: `file:line` of the last one.
-    """
-
-    layers: tuple[str, ...]
-    kinds: tuple[str, ...]
-    shape: tuple[int, ...] | None
-    tensors: Mapping[str, tuple[int, ...]]
-    cost: Cost
-    source: str | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A layer of the expected network, and what stands for it in the candidate.
-
-    Attributes:
-        status: `same`: the shapes agree; `differs`; `follows`: they differ, as those of what it takes do, and nothing
-            else is seen to be wrong with it; `missing`: the candidate has nothing there; `extra`: the expected
-            network has nothing there; `crashed`: it raised there; `unreached`: it raised before; `alone`: there is no
-            other network.
-        expected: None for an extra one.
-        actual: None for a missing one.
-        problems: how the shapes differ, in words.
-        notes: what differs otherwise: another kind, a bias that is not expected, the wiring.
-    """
-
-    status: RowStatus
-    expected: Side | None
-    actual: Side | None
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,10 +89,10 @@ def ledger_of(expected: Structure, actual: Structure | None = None, *, shared: S
         )
     costs = costs_of(expected)
     if actual is None:
-        rows = tuple(Row("alone", _side((op,), costs), None) for op in expected.ops)
+        rows = tuple(Row("alone", side_of((op,), costs), None) for op in expected.ops)
         return Ledger(expected.network, None, expected.shape, rows, totals_of(expected, shared), None, verdict="same")
     alignment, unreached = _aligned(expected, actual)
-    table = _rows(expected, actual, alignment, unreached)
+    table = rows_of(expected, actual, alignment, unreached)
     crash = actual.crash
     if crash is not None:
         explanation: Explanation | None = explain(crash, expected, actual, alignment)
@@ -211,86 +164,6 @@ def _needed(ops: Sequence[Op], alignment: Alignment) -> set[str]:
     return found
 
 
-def _rows(expected: Structure, actual: Structure, alignment: Alignment, unreached: Sequence[Op]) -> tuple[Row, ...]:
-    costs, theirs = costs_of(expected), costs_of(actual)
-    crashed = actual.crash.layer if actual.crash is not None else None
-    given = {op.layer: op.shape for op in (*actual.ops,)} | {INPUT: actual.shape}
-    wanted = {op.layer: op.shape for op in expected.ops} | {INPUT: expected.shape}
-    rows = [_row(pair, costs, theirs, crashed, follows=_follows(pair, wanted, given)) for pair in alignment.pairs]
-    place = {op.layer: i for i, op in enumerate(actual.ops)}
-    for op in alignment.extra:
-        # Behind the row whose operation ran last before it.
-        before = [
-            i for i, row in enumerate(rows)
-            if row.actual is not None and max(place.get(layer, len(place)) for layer in row.actual.layers)
-            < place.get(op.layer, len(place))
-        ]  # fmt: skip
-        status: RowStatus = "crashed" if op.layer == crashed else "extra"
-        side = _side((op,), theirs, crashed)
-        rows.insert(max(before, default=-1) + 1, Row(status, None, side, (f"{op.layer} is too many",)))
-    rows += [Row("unreached", _side((op,), costs), None) for op in unreached]
-    return tuple(rows)
-
-
-def _follows(pair: Pair, wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether what a pair's operations take differs in shape, and their own settings of windows do not."""
-    if not pair.actual:
-        return False
-    takes = sorted(given.get(layer, ()) for layer in outside_inputs(pair.actual))
-    should = sorted(wanted[layer] for layer in outside_inputs(pair.expected))
-    return takes != should and not settings_that_differ(pair.actual[-1], pair.expected[-1])
-
-
-def _row(
-    pair: Pair, costs: Mapping[str, Cost], theirs: Mapping[str, Cost], crashed: str | None, *, follows: bool
-) -> Row:
-    expected = _side(pair.expected, costs)
-    if not pair.actual:
-        return Row("missing", expected, None, (pair.reason,))
-    actual = _side(pair.actual, theirs, crashed)
-    if actual.shape is None:
-        return Row("crashed", expected, actual, ("it raised",), pair.problems)
-    problems, notes = [], list(pair.problems)
-    if lies_otherwise(actual.shape, expected.shape or ()):
-        notes.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
-    elif actual.shape != expected.shape:
-        problems.append(f"shape: got {_words(actual.shape)}, expected {_words(expected.shape or ())}")
-    for role in dict.fromkeys((*expected.tensors, *actual.tensors)):
-        have, want = actual.tensors.get(role), expected.tensors.get(role)
-        if not expected.tensors or not actual.tensors or have == want:
-            continue
-        if want is None:
-            notes.append(f"{role}: got {_words(have or ())}, expected none")
-        elif have is None:
-            problems.append(f"{role}: got none, expected {_words(want)}")
-        elif _form(have) == _form(want):
-            notes.append(f"{role}: lies as {_words(have)}, expected {_words(want)}")
-        else:
-            problems.append(f"{role}: got {_words(have)}, expected {_words(want)}")
-    status: RowStatus = "same"
-    if problems:
-        status = "follows" if follows and problems[0].startswith("shape") and len(problems) == 1 else "differs"
-    return Row(status, expected, actual, tuple(problems), tuple(notes))
-
-
-def _form(shape: Sequence[int]) -> list[int]:
-    """The sizes of a tensor whichever way it lies; a matrix and a 1×1 kernel are of one form."""
-    return sorted(size for size in shape if size != 1)
-
-
-def _side(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = None) -> Side:
-    holders = [op for op in ops if op.parameters]
-    shapes = {role: tuple(array.shape) for role, array in holders[0].parameters.items()} if len(holders) == 1 else {}
-    return Side(
-        layers=tuple(op.layer for op in ops),
-        kinds=tuple(op.kind for op in ops),
-        shape=None if crashed in {op.layer for op in ops} else ops[-1].shape,
-        tensors=shapes,
-        cost=sum((costs.get(op.layer, Cost()) for op in ops), Cost()),
-        source=ops[-1].source,
-    )
-
-
 def _returns(expected: Structure, actual: Structure) -> str:
     """What is wrong with what the candidate returns; empty for nothing, or where it returned nothing at all."""
     if actual.crash is not None:
@@ -302,10 +175,6 @@ def _returns(expected: Structure, actual: Structure) -> str:
     if actual.returned_as:
         return f"it returns {actual.returned_as}, expected one tensor"
     if shapes[0] is not None and shapes[1] != shapes[0]:
-        got = _words(shapes[1]) if shapes[1] is not None else "something that no operation of its own made"
-        return f"it returns {got}, expected {_words(shapes[0])}"
+        got = words_of(shapes[1]) if shapes[1] is not None else "something that no operation of its own made"
+        return f"it returns {got}, expected {words_of(shapes[0])}"
     return ""
-
-
-def _words(shape: Sequence[int]) -> str:
-    return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

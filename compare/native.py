@@ -7,13 +7,14 @@ place. Whoever replaces, wraps, hooks or inherits torch's code gets none of that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["is_native_function", "is_native_module"]
+__all__ = ["is_native_function", "is_native_module", "native_call"]
 
 _CLASSES: frozenset[type[nn.Module]] = frozenset(
     {
@@ -57,6 +58,29 @@ def is_native_module(module: nn.Module) -> bool:
     replaced = any(callable(getattr(kind, name, None)) for name in vars(module))
     tensors = (*module.parameters(), *module.buffers())
     return not any(hooks) and not replaced and all(type(tensor) in {Tensor, nn.Parameter} for tensor in tensors)
+
+
+def native_call(module: nn.Module) -> Callable[[Sequence[Tensor]], Tensor]:
+    """Calls a native module in the precision of what it is given, without the care that an unknown one needs.
+
+    In eval mode it writes to no parameter and no buffer and draws no random number: nothing has to be copied, and
+    nothing restored. In another precision a second module runs, which shares everything but its tensors with the first.
+    """
+
+    def call(tensors: Sequence[Tensor]) -> Tensor:
+        dtype = tensors[0].dtype
+        own = (*module._parameters.items(), *module._buffers.items())
+        floating = {name: tensor for name, tensor in own if tensor is not None and tensor.is_floating_point()}
+        one = module
+        if any(tensor.dtype != dtype for tensor in floating.values()):
+            one = copy.copy(module)
+            cast = {name: tensor.detach().to(dtype) for name, tensor in floating.items()}
+            one._parameters = {name: None for name, value in module._parameters.items() if value is None}
+            one._buffers = {**module._buffers, **cast}
+        result: Tensor = one(*tensors)
+        return result
+
+    return call
 
 
 def is_native_function(function: Callable[..., Any], kwargs: Mapping[str, Any]) -> bool:

@@ -112,13 +112,13 @@ def run(op: Op, inputs: Sequence[Array]) -> Array:
     """The output of `op` for `inputs`, whatever it does to what it is given.
 
     It gets copies, since it may change its inputs, and what it gives is copied, since it may use that array again.
-    Torch's own code, not in place, does neither, and is spared both.
+    Torch's own code writes to its first input, if it works in place, and to no other, and uses no array again.
 
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
-    if _is_pure(op):
-        return _called(op, inputs)
+    if op.native:
+        return _called_native(op, inputs)
     return np.array(_called(op, [array.copy(order="K") for array in inputs]), order="K")
 
 
@@ -128,15 +128,18 @@ def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
-    if _is_pure(op):
-        return _called(op, inputs), False
+    if op.native:
+        return _called_native(op, inputs), False
     given = [array.copy(order="K") for array in inputs]
     output = np.array(_called(op, given), order="K")
     return output, any(not same_bits(a, b) for a, b in zip(given, inputs, strict=True))
 
 
-def _is_pure(op: Op) -> bool:
-    return op.native and not op.in_place
+def _called_native(op: Op, inputs: Sequence[Array]) -> Array:
+    if not op.in_place:
+        return _called(op, inputs)
+    first, *others = inputs
+    return _called(op, [first.copy(order="K"), *others])
 
 
 def _called(op: Op, given: Sequence[Array]) -> Array:

@@ -15,10 +15,6 @@ from layerdiff.compare.yardstick import generator
 __all__ = ["dense_inputs", "dense_probe", "probe_shape"]
 
 
-_FEW = 8
-"""The least height and width of a map that is made smaller."""
-
-
 def dense_inputs(part: Part, dtype: np.dtype[Any], seed: int, *, real_shape: bool = False) -> dict[str, Array]:
     """A dense input for everything that a pair takes, by the id of the expected value it stands for.
 
@@ -110,6 +106,6 @@ def _window(op: Op) -> list[tuple[int, int]] | None:
 
 def _smaller(size: int, span: int, stride: int) -> int:
     """The smallest size that leaves the same remainder, and has room for a window and four more beside it."""
-    least = max(_FEW, span + 4 * stride)
+    least = span + 4 * stride
     least += (size - least) % stride
     return least if least < size else max(size, span)

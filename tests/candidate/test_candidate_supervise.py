@@ -114,19 +114,19 @@ def test_what_takes_too_long_is_stopped(loop, tmp_path, monkeypatch):
 def test_our_own_work_may_take_its_time():
     """Only somebody else's code is timed: not the start, not our own stages, and nothing without a timeout."""
     code = (
-        "time.sleep(1); stage('download of the weights'); time.sleep(1)\n"
+        "time.sleep(0.7); stage('download of the weights'); time.sleep(0.7)\n"
         "with at('import', of='net.py'): pass\n"
-        "time.sleep(1); finished(0)"
+        "time.sleep(0.7); finished(0)"
     )
-    assert supervised([code], 0.8, command=COMMAND) == 0
+    assert supervised([code], 0.5, command=COMMAND) == 0
     assert supervised(["stage('import', of='net.py'); time.sleep(0.3); finished(0)"], None, command=COMMAND) == 0
 
 
 def test_a_heartbeat_is_a_new_start():
     """A judgement may take longer than the timeout, as long as each of its layers does not."""
-    code = "stage('judgement', of='net.py')\nfor i in range(9): time.sleep(0.4); heartbeat(f'layer{i}')\nfinished(0)"
+    code = "stage('judgement', of='net.py')\nfor i in range(6): time.sleep(0.3); heartbeat(f'layer{i}')\nfinished(0)"
 
-    assert supervised([code], 3, command=COMMAND) == 0
+    assert supervised([code], 1.5, command=COMMAND) == 0
 
 
 def test_the_layer_of_the_last_heartbeat_is_named():

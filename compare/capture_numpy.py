@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from layerdiff.compare.crash import Crash
 from layerdiff.compare.kinds import attributes_of, kind_of_class
 from layerdiff.compare.recorder import Recorder, Recording, StopForward
-from layerdiff.compare.crash import Crash
 from layerdiff.compare.source import calling_line, line_of_traceback
 from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError

@@ -16,8 +16,8 @@ from torch.func import functional_call
 from torch.nn.modules import module as module_machinery
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils.hooks import RemovableHandle
 
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.folding import kind_of_own_class, roles_by_name
@@ -583,7 +583,8 @@ def _of_own_tensors(
     kind: str, x: Tensor, constants: Sequence[Tensor]
 ) -> tuple[str, dict[str, Tensor], dict[str, Tensor]]:
     """The kind of arithmetic with the network's own tensors (a product of matrices is a linear layer, a sum is a shift),
-    these tensors as that kind has them, and as they are held."""
+    these tensors as that kind has them, and as they are held.
+    """
     if kind == "addmm" and len(constants) == 2 and constants[1].ndim == 2:
         bias, matrix = constants
         return "linear", {"weight": matrix.t(), "bias": bias}, {"weight": matrix, "bias": bias}

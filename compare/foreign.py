@@ -16,8 +16,8 @@ from layerdiff.compare.judge import DTYPES, Dtype, judge
 from layerdiff.compare.result import Report
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Transfer, propose, transferred
-from layerdiff.compare.verdict import settle
 from layerdiff.compare.transfer_words import transfer_doubts, transfer_notes
+from layerdiff.compare.verdict import settle
 
 __all__ = ["in_eval_mode", "judge_foreign", "propose_transfer", "tensors_of"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from layerdiff.compare.kinds import kind_of_function, tidy
 
-__all__ = ["ROLES", "named_arguments", "name_of_function", "settings"]
+__all__ = ["ROLES", "name_of_function", "named_arguments", "settings"]
 
 ROLES = ("weight", "bias", "running_mean", "running_var")
 """What a parameter of an operation can be, by torch's names."""

@@ -48,9 +48,7 @@ class _Draft:
         """Some groups become one, which takes what it needs of what is left over."""
         kept = [one for i, one in enumerate(self.groups) if i not in gone]
         taken = {op.layer for op in group.actual}
-        return replace(
-            self, groups=(*kept, group), extra=tuple(op for op in self.extra if op.layer not in taken)
-        )
+        return replace(self, groups=(*kept, group), extra=tuple(op for op in self.extra if op.layer not in taken))
 
 
 def grouped(steps: Sequence[tuple[Op | None, Op | None]], here: Graph, there: Graph) -> tuple[list[Group], list[Op]]:
@@ -331,7 +329,11 @@ def _movers_before(draft: _Draft) -> _Draft:
         takers = draft.there.consumers[op.layer]
         behind = [i for i, group in enumerate(draft.groups) if op.layer in outside_inputs(group.actual)]
         covered = {other.layer for i in behind for other in draft.groups[i].actual}
-        if behind and set(takers) <= covered and (op.kind in IDLE or not any(_lacks_before(draft.groups[i], draft) for i in behind)):
+        if (
+            behind
+            and set(takers) <= covered
+            and (op.kind in IDLE or not any(_lacks_before(draft.groups[i], draft) for i in behind))
+        ):
             groups = list(draft.groups)
             for i in behind:
                 groups[i] = replace(groups[i], actual=(op, *groups[i].actual))
@@ -363,7 +365,5 @@ def _expected_fillers(draft: _Draft) -> _Draft:
         i = draft.ending(op.inputs[0])
         if i is not None and draft.groups[i].actual and draft.here.consumers[op.inputs[0]] == [op.layer]:
             before = draft.groups[i]
-            draft = draft.merged(
-                [i, draft.groups.index(group)], replace(before, expected=(*before.expected, op))
-            )
+            draft = draft.merged([i, draft.groups.index(group)], replace(before, expected=(*before.expected, op)))
     return draft

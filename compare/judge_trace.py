@@ -15,7 +15,7 @@ from layerdiff.compare.trace import INPUT, Array, Op, Trace, digest, upto
 from layerdiff.compare.trace_gaps import Judged, Replay
 from layerdiff.compare.trace_input import is_of_input
 from layerdiff.compare.trace_stored import refuse
-from layerdiff.compare.trace_verdict import Seen, settle_trace
+from layerdiff.compare.verdict import settle
 from layerdiff.compare.yardstick import Step, walk
 from layerdiff.errors import InputError
 
@@ -85,14 +85,14 @@ def judge_trace(
     report = Report(
         expected=expected.network,
         actual=actual.network,
-        layers=_results(found, owners, values, actual.by_layer()),
+        layers=_results(found, owners, values, actual.by_layer(), known),
         extra=_extra(expected, actual, values),
         dtypes=(dtype.name,),
         until=until,
+        probes=("activations",),
         doubts=() if known else ("the trace does not hold its input, so that it is of the same one is not shown",),
     )
-    seen = {op.layer: _seen(judged, known) for op, judged, _ in found if op.layer in values}
-    return settle_trace(report, {layer: seen.get(owner, _NOTHING) for layer, owner in owners.items()})
+    return settle(report)
 
 
 def _refuse_expected(expected: Trace, ops: Sequence[Op], x: Array) -> None:
@@ -160,7 +160,11 @@ def _owners(found: Sequence[_Found], values: Mapping[str, Array]) -> dict[str, s
 
 
 def _results(
-    found: Sequence[_Found], owners: Mapping[str, str], values: Mapping[str, Array], partners: Mapping[str, Op]
+    found: Sequence[_Found],
+    owners: Mapping[str, str],
+    values: Mapping[str, Array],
+    partners: Mapping[str, Op],
+    known: bool,
 ) -> tuple[LayerResult, ...]:
     """One result for each layer; those in a gap share that of the recorded layer that they are judged with."""
     places = {op.layer: index for index, (op, _, _) in enumerate(found)}
@@ -181,6 +185,8 @@ def _results(
                 problems=_problems(own, values.get(owner)),
                 source=partners[owner].source if owner in partners else None,
                 together=tuple(layer for layer, its in owners.items() if its == owner and layer != op.layer),
+                lacking_alone=own.lacking if owner in values else _NO_VALUE,
+                lacking_end_to_end="" if known else _NO_INPUT,
             )
         )
     return tuple(results)
@@ -192,12 +198,8 @@ def _problems(judged: Judged, value: Array | None) -> tuple[str, ...]:
     return (f"shape: got {value.shape}, expected {judged.output.shape}",)
 
 
-_NOTHING = Seen(alone="the trace has no value of it, nor of a layer after it")
-
-
-def _seen(judged: Judged, known: bool) -> Seen:
-    unknown = "the trace does not hold its input: that it is of the same one is not shown"
-    return Seen(alone=judged.lacking, end_to_end="" if known else unknown)
+_NO_VALUE = "the trace has no value of it, nor of a layer after it"
+_NO_INPUT = "the trace does not hold its input: that it is of the same one is not shown"
 
 
 def _extra(expected: Trace, actual: Trace, values: Mapping[str, Array]) -> tuple[Extra, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from layerdiff.compare.trace import Array
 
-__all__ = ["Axes", "fitting", "layout_between", "laid_out", "name_of"]
+__all__ = ["Axes", "fitting", "laid_out", "layout_between", "name_of"]
 
 Axes = tuple[int, ...]
 """The axes of the expected tensor in the order in which the candidate has them."""

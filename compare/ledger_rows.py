@@ -62,6 +62,7 @@ class Row:
 
 
 def rows_of(expected: Structure, actual: Structure, alignment: Alignment, unreached: Sequence[Op]) -> tuple[Row, ...]:
+    """The rows of two networks, what the candidate has on top behind the row that ran last before it."""
     costs, theirs = costs_of(expected), costs_of(actual)
     crashed = actual.crash.layer if actual.crash is not None else None
     given = {op.layer: op.shape for op in (*actual.ops,)} | {INPUT: actual.shape}
@@ -129,6 +130,7 @@ def _form(shape: Sequence[int]) -> list[int]:
 
 
 def side_of(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = None) -> Side:
+    """What operations of one network give and cost together; `crashed` names the one that raised."""
     holders = [op for op in ops if op.parameters]
     shapes = {role: tuple(array.shape) for role, array in holders[0].parameters.items()} if len(holders) == 1 else {}
     return Side(
@@ -142,4 +144,5 @@ def side_of(ops: Sequence[Op], costs: Mapping[str, Cost], crashed: str | None = 
 
 
 def words_of(shape: Sequence[int]) -> str:
+    """A shape as Python writes it: `(1, 64, 56, 56)`."""
     return "(" + ", ".join(str(size) for size in shape) + ("," if len(shape) == 1 else "") + ")"

@@ -32,7 +32,9 @@ def resemblance(expected: Sequence[Op], actual: Sequence[Op]) -> Array:
     score += 1.0 * _equal([op.shape for op in expected], [op.shape for op in actual])
     score += 3.0 * _equal([_form(op) for op in expected], [_form(op) for op in actual], absent=())
     score -= 2.0 * _unequal([_form(op) for op in expected], [_form(op) for op in actual], absent=())
-    score += 1.0 * _equal(*(["running_mean" in op.parameters or None for op in ops] for ops in (expected, actual)), absent=None)
+    score += 1.0 * _equal(
+        *(["running_mean" in op.parameters or None for op in ops] for ops in (expected, actual)), absent=None
+    )
     for name in ("kernel_size", "stride", "eps"):
         # As text: a trace that was read from a file has lists where others have tuples.
         ours, theirs = ([_text(op.attributes.get(name)) for op in ops] for ops in (expected, actual))

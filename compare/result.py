@@ -74,6 +74,8 @@ class LayerResult:
         float32_only: why it could be judged by itself in float32 alone; empty where it was judged in all precisions.
         float32_before: id of the candidate's operation before it that cannot run in float64, so that it was compared
             end to end in float32 alone.
+        lacking_alone: why it could not be judged by itself, where nothing could be run for it; else empty.
+        lacking_end_to_end: the same for the comparison end to end.
         status: set by `verdict.settle`.
         reason: why, in one line; empty for `same`.
         notes: what is worth knowing and does not change the verdict.
@@ -97,6 +99,8 @@ class LayerResult:
     confidence: str = ""
     float32_only: str = ""
     float32_before: str = ""
+    lacking_alone: str = ""
+    lacking_end_to_end: str = ""
     status: Status = "unjudged"
     reason: str = ""
     notes: tuple[str, ...] = ()
@@ -129,6 +133,7 @@ class Report:
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
         doubts: what stands against the verdict `same`, though every layer may agree.
         replayed: whether each layer was also judged by itself; False where only recorded values were compared.
+        probes: what each layer had to go through by itself; a recorded trace cannot go through the dense one.
         verdict: set by `verdict.settle`.
         scale: by what the allowances were multiplied; 1 as derived.
     """
@@ -146,6 +151,7 @@ class Report:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     replayed: bool = True
+    probes: tuple[Probe, ...] = ("activations", "dense")
     verdict: Verdict = "unknown"
     scale: float = 1.0
 

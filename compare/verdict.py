@@ -65,6 +65,8 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
         return "fault", layer.problems[0]
     if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
         return "unjudged", "the expected network gives values that are not finite"
+    if not layer.measures and layer.lacking_alone:
+        return "unjudged", layer.lacking_alone
     if not layer.measures:
         if layer.float32_only:
             return "unjudged", f"it was not compared: {layer.float32_only}"
@@ -80,11 +82,15 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
     hidden = [measure for measure in layer.measures if measure.probe == "dense" and _exceeds(measure, scale)]
     if hidden and layer.parameters_differ:
         return "fault", "a wrong parameter that this image does not show: " + _describe(hidden, hidden)
-    lacking = [dtype for dtype in _due(layer, report, alone=True) if _uncompared(layer, dtype, "activations", "dense")]
+    lacking = [dtype for dtype in _due(layer, report, alone=True) if _uncompared(layer, dtype, *report.probes)]
+    if layer.lacking_alone:
+        return "unjudged", layer.lacking_alone
     if lacking:
         return "unjudged", f"it was not compared by itself in {' and '.join(lacking)}"
     if inherits:
         return "inherited", "only what it is given differs"
+    if layer.lacking_end_to_end:
+        return "unjudged", layer.lacking_end_to_end
     lacking = [dtype for dtype in _due(layer, report, alone=False) if _uncompared(layer, dtype, "propagated")]
     if lacking:
         return "unjudged", f"it was not compared end to end in {' and '.join(lacking)}"

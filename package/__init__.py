@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from layerdiff.compare.saved import read_run, read_trace, write_trace
     from layerdiff.compare.trace import Op, Trace
     from layerdiff.compare.traces import compare_traces
-    from layerdiff.running import run
     from layerdiff.reference import Weights, load_image, load_weights, preprocess, state_dict, torchvision_model
+    from layerdiff.running import run
 
 __all__ = [
     "InputError",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from layerdiff.candidates import Candidate, guess_architecture, load_candidate
 from layerdiff.environment import describe_environment, in_short, subject_facts
@@ -281,9 +279,14 @@ class _Judging:
         from layerdiff.compare.judge_trace import judge_trace
         from layerdiff.compare.trace_files import read_any_trace
 
-        trace = replace(read_any_trace(Path(one.file or "")))
+        trace = read_any_trace(Path(one.file or ""))
         return judge_trace(
-            self.reference.trace, trace, self.reference.subject.x, seed=self.seed, until=self.until
+            self.reference.trace,
+            trace,
+            self.reference.subject.x,
+            seed=self.seed,
+            until=self.until,
+            on_layer=self.on_layer,
         )
 
     def _onnx(self, one: Candidate) -> Report:

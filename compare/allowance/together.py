@@ -121,7 +121,7 @@ def _added(one: Played, before: Sequence[Array]) -> Array:
 _CARRIERS: Mapping[str, Carrier] = MappingProxyType(
     {
         "batch_norm": _stretched,
-    "linear": _multiplied,
+        "linear": _multiplied,
         "add": _added,
         "sub": _added,
         **dict.fromkeys(("relu", "relu6", "hardtanh", "clamp", "leaky_relu"), _itself),

@@ -27,6 +27,7 @@ _Cells = dict[str, str]
 
 
 def table(ledger: Ledger, width: int, *, every_layer: bool) -> list[str]:
+    """The lines of the table; columns give way where the terminal is narrow, shapes never."""
     alone = ledger.actual is None
     body = list(_alone(ledger) if alone else _pairs(ledger, every_layer=every_layer))
     first = "shape" if alone else "expected shape"
@@ -135,6 +136,7 @@ def _cells(row: Row) -> _Cells:
 
 
 def actual_shape(row: Row) -> str:
+    """What the candidate gives in a row, in words where it gives nothing."""
     if row.status == "crashed":
         return "raised"
     if row.status == "unreached":
@@ -148,6 +150,7 @@ def _costs(cost: Cost) -> _Cells:
 
 
 def shape_words(shape: Sequence[int] | None) -> str:
+    """A shape as it stands in the table: `1,64,56,56`."""
     return ",".join(str(size) for size in shape) if shape is not None else "-"
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from layerdiff.subject import capture_expected, describe_input, handwritten_network, load_subject
 from layerdiff.command.options import image_options, network_options, use_threads, which_network
 from layerdiff.command.output import check_writable, say
 from layerdiff.errors import InputError
+from layerdiff.subject import capture_expected, describe_input, handwritten_network, load_subject
 
 __all__ = ["command"]
 
@@ -35,11 +35,11 @@ def command(
     output: Path,
 ) -> int:
     """Write the trace of one network on an image: every layer's output, and how far rounding may move it."""
-    from layerdiff.environment import describe_environment, subject_facts
     from layerdiff.compare.capture import capture
     from layerdiff.compare.saved import write_trace
     from layerdiff.compare.trace import upto
     from layerdiff.compare.traces import with_floors
+    from layerdiff.environment import describe_environment, subject_facts
 
     if output.suffix != ".safetensors":
         raise InputError(f"{output}: a trace is a .safetensors file, got {output.suffix or 'no suffix'}")

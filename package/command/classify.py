@@ -8,10 +8,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from layerdiff.subject import Subject, handwritten_network, load_subject
 from layerdiff.command.options import network_options, use_threads, which_network
 from layerdiff.command.output import say
 from layerdiff.errors import InputError
+from layerdiff.subject import Subject, handwritten_network, load_subject
 
 __all__ = ["command"]
 

@@ -11,7 +11,16 @@ import click
 
 from layerdiff.candidate.supervise import DEFAULT_TIMEOUT
 
-__all__ = ["SIZE", "candidate_options", "run_options", "image_options", "network_options", "report_options", "use_threads", "which_network"]
+__all__ = [
+    "SIZE",
+    "candidate_options",
+    "image_options",
+    "network_options",
+    "report_options",
+    "run_options",
+    "use_threads",
+    "which_network",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

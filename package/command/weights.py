@@ -108,7 +108,9 @@ def map_weights(
     }
     for what, names in left.items():
         if names:
-            click.echo(f"note: {what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}", err=True)
+            click.echo(
+                f"note: {what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}", err=True
+            )
     for suspicion in transfer.suspicions:
         click.echo(f"note: {suspicion}", err=True)
     return 1 if transfer.unplaced or transfer.unfilled or transfer.suspicions else 0

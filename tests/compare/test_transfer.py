@@ -225,7 +225,10 @@ def test_a_map_that_does_not_fit_names_all_that_is_wrong(reference):
         ("void",),
     )
 
-    with pytest.raises(InputError, match="5 of 4 tensors") as error, transferred(transfer, tensors_of(reference), candidate):
+    with (
+        pytest.raises(InputError, match="5 of 4 tensors") as error,
+        transferred(transfer, tensors_of(reference), candidate),
+    ):
         pass
 
     text = str(error.value) + "".join(error.value.__notes__)

@@ -199,7 +199,8 @@ def _says_nothing(op: Op, other: Op) -> bool:
 
 _NAMES = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "linear", "add", "flatten", "view", "reshape",
                     "squeeze", "getitem", "adaptive_avg_pool2d", "mean", "avg_pool2d", "leaky_relu", "relu6", "gelu",
-                    "silu", "elu", "clamp", "clamp_min", "maximum", "adaptive_max_pool2d", "dropout", "identity", "cat", "sub", "mul"})  # fmt: skip
+                    "silu", "elu", "clamp", "clamp_min", "maximum", "adaptive_max_pool2d", "dropout", "identity",
+                    "cat", "sub", "mul"})  # fmt: skip
 
 
 def _why(group: Group) -> tuple[str, Confidence]:

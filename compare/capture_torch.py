@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules import module as module_machinery
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.hooks import RemovableHandle
 
 from layerdiff.compare.crash import Crash
@@ -25,11 +22,24 @@ from layerdiff.compare.functions import ROLES, name_of_function, named_arguments
 from layerdiff.compare.kinds import attributes_of, kind_of_class
 from layerdiff.compare.native import is_native_function, is_native_module, native_call
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
-from layerdiff.compare.source import calling_line
+from layerdiff.compare.source import calling_line, line_of_traceback
+from layerdiff.compare.torch_calls import Arguments, FunctionCall, ModuleCall, TensorCall, flattened, runner
+from layerdiff.compare.torch_facts import (
+    array_of,
+    description,
+    is_atomic,
+    is_neutral,
+    joined,
+    kind_of_module,
+    of_own_tensors,
+    own_tensors,
+    tensors_in,
+)
+from layerdiff.compare.torch_state import buffers_restored
 from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
-__all__ = ["on_meta", "record_torch"]
+__all__ = ["record_torch"]
 
 
 def record_torch(
@@ -68,7 +78,7 @@ def _record(
 ) -> Recording:
     recorder = Recorder(x, until=until, keep=keep)
     watch = _Watch(recorder, network, open_)
-    managers = (_buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(), watch)
+    managers = (buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(), watch)
     recording = recorder.recording
     with contextlib.ExitStack() as stack:
         for manager in managers:
@@ -90,32 +100,9 @@ def _record(
             return recording
     recording.crash = None
     if not recording.stopped:
-        values = _array(output).copy() if isinstance(output, Tensor) and not output.is_meta else None
-        recorder.returns(output, values, "" if isinstance(output, Tensor) else _describe(output, recorder))
+        values = array_of(output).copy() if isinstance(output, Tensor) and not output.is_meta else None
+        recorder.returns(output, values, "" if isinstance(output, Tensor) else description(output, recorder.producer))
     return recording
-
-
-@contextlib.contextmanager
-def on_meta(network: nn.Module) -> Iterator[None]:
-    """Every parameter and buffer of the network is a meta tensor meanwhile, and what it was afterwards."""
-    held: list[tuple[dict[str, Any], str, Tensor]] = []
-    made: dict[int, Tensor] = {}
-    for module in network.modules():
-        for tensors in (module._parameters, module._buffers):
-            for name, tensor in tensors.items():
-                if tensor is None:
-                    continue
-                held.append((tensors, name, tensor))
-                # A tensor that is shared stays shared.
-                if id(tensor) not in made:
-                    meta = torch.empty_like(tensor, device="meta")
-                    made[id(tensor)] = nn.Parameter(meta, False) if isinstance(tensor, nn.Parameter) else meta
-                tensors[name] = made[id(tensor)]
-    try:
-        yield
-    finally:
-        for tensors, name, tensor in held:
-            tensors[name] = tensor
 
 
 @dataclass
@@ -127,7 +114,26 @@ class _Call:
     atomic: bool
     start: int = 0
     hook: RemovableHandle | None = None
-    arguments: tuple[Any, Any] = field(default=((), {}))
+    arguments: Arguments = field(default=Arguments((), (), None))
+
+
+@dataclass(frozen=True)
+class _What:
+    """An operation, apart from where it stands and what it made.
+
+    Attributes:
+        kind: conv2d, relu, …
+        attributes: that matter for it.
+        tensors: its parameters, by role, as the kind has them.
+        held: the same as the network holds them.
+        native: whether it is torch's own code and nothing else.
+    """
+
+    kind: str
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    held: Mapping[str, Tensor] = field(default_factory=dict)
+    native: bool = False
 
 
 class _Watch(TorchFunctionMode):
@@ -155,90 +161,62 @@ class _Watch(TorchFunctionMode):
         if self._calls and self._calls[-1].atomic:
             return func(*args, **kwargs)
         # Where the result is written makes no difference to what it is, so it is run again without that.
-        leaves, spec = tree_flatten((args, {name: value for name, value in kwargs.items() if name != "out"}))
-        slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
-        if not slots:
+        given = flattened(args, {name: value for name, value in kwargs.items() if name != "out"}, self._made)
+        if not given.slots:
             output = func(*args, **kwargs)
-            self._follow(leaves, output)
+            self._follow(given.leaves, output)
             return output
         kind = name_of_function(func)
         named = named_arguments(func, kind, args, kwargs)
-        if kind in _NEUTRAL and _is_neutral(kind, args):
+        if is_neutral(kind, args):
             kind = "identity"
+        what = _of_function(kind, named, is_native_function(func, kwargs))
         try:
             output = func(*args, **kwargs)
         except Exception as error:
-            constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
-            call = _function_call(func, constants, slots, spec, None, gives_first=False)
-            self._note_crash(error, kind, [leaves[i] for i in slots], named, call)
+            self._keep_crash(error, joined(self._scope, kind), what, given.inputs, FunctionCall(func, given.emptied()))
             raise
         # An assignment into a slice gives nothing, and changes its first argument.
-        result = args[0] if kind == "setitem" else output
-        # The recorded call must not keep the activations alive.
-        constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
-        for pick, tensor in _tensors(result):
-            call = _function_call(func, constants, slots, spec, pick, gives_first=kind == "setitem")
+        assigns = kind == "setitem"
+        for pick, tensor in tensors_in(args[0] if assigns else output):
             with _ours(kind):
-                native = is_native_function(func, kwargs)
-                self._function(kind, named, [leaves[i] for i in slots], tensor, call, native)
+                self._function(what, given, tensor, FunctionCall(func, given.emptied(), pick, gives_first=assigns))
         return output
 
-    def _function(
-        self,
-        kind: str,
-        named: Mapping[str, Any],
-        inputs: Sequence[Tensor],
-        output: Tensor,
-        call: _TensorCall,
-        native: bool,
-    ) -> None:
-        tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
-        attributes = settings(kind, named)
-        if kind == "conv2d" and "weight" in tensors:
-            attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
-        name = kind
-        held = tensors
-        if not tensors and len(inputs) == 1:
-            kind, tensors, held = _of_own_tensors(kind, inputs[0], call.constants(self._made_of))
-        keys = {role: key for role, tensor in held.items() if (key := self._origin(tensor)) is not None}
-        scope = self._calls[-1].path if self._calls else ""
-        home = keys.get("weight", "").rpartition(".")[0]
+    def _function(self, what: _What, given: Arguments, output: Tensor, call: TensorCall) -> None:
+        name, inputs = what.kind, given.inputs
+        if not what.tensors and len(inputs) == 1:
+            constants = [leaf for leaf in given.leaves if isinstance(leaf, Tensor) and self._made_of(leaf)]
+            kind, tensors, held = of_own_tensors(name, inputs[0], constants)
+            what = replace(what, kind=kind, tensors=tensors, held=held)
+        home = (self._keys(what.held).get("weight") or "").rpartition(".")[0]
         # A weight that is used without calling its module: the module is what the reader knows.
-        path = home if home and home != scope and kind in {"conv2d", "linear", "batch_norm"} else _join(scope, name)
-        op = self._op(path, kind, inputs, output, attributes, tensors, keys, call, native)
-        self._recorder.add(op, output, lambda: _array(output))
+        direct = home and home != self._scope and what.kind in {"conv2d", "linear", "batch_norm"}
+        op = self._op(home if direct else joined(self._scope, name), what, inputs, output, call)
+        self._recorder.add(op, output, lambda: array_of(output))
 
-    def _op(
-        self,
-        path: str,
-        kind: str,
-        inputs: Sequence[Tensor],
-        output: Tensor,
-        attributes: Mapping[str, object],
-        tensors: Mapping[str, Tensor],
-        keys: Mapping[str, str],
-        call: Callable[[Sequence[Tensor]], Tensor],
-        native: bool,
-        inner: tuple[Op, ...] = (),
-    ) -> Op:
+    def _op(self, path: str, what: _What, inputs: Sequence[Tensor], output: Tensor, call: TensorCall) -> Op:
         return Op(
             layer=self._recorder.name(path),
             path=path,
-            kind=kind,
+            kind=what.kind,
             inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
-            attributes=attributes,
-            parameters={role: _array(tensor) for role, tensor in tensors.items()},
+            attributes=what.attributes,
+            parameters={role: array_of(tensor) for role, tensor in what.tensors.items()},
             shape=tuple(output.shape),
             dtype=str(output.dtype).removeprefix("torch."),
             in_place=any(output is tensor for tensor in inputs),
-            native=native,
-            keys=keys,
-            inner=inner,
+            native=what.native,
+            keys=self._keys(what.held),
             source=calling_line(),
-            run=_runner(call, draws=not native or kind == "dropout"),
+            run=runner(call, draws=not what.native or what.kind == "dropout"),
         )
 
     # In which module
+
+    @property
+    def _scope(self) -> str:
+        return self._calls[-1].path if self._calls else ""
 
     @contextlib.contextmanager
     def hooks(self) -> Iterator[None]:
@@ -255,12 +233,9 @@ class _Watch(TorchFunctionMode):
             module_machinery._global_forward_hooks_with_kwargs.pop(after.id, None)
 
     def _entering(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        above = self._calls[-1] if self._calls else None
-        path = self._paths.get(id(module))
-        if path is None:
-            path = _join(above.path if above else "", type(module).__name__)
-        atomic = (above is not None and above.atomic) or _is_atomic(module)
-        call = _Call(module, path, atomic, len(self._recorder.recording.ops))
+        path = self._paths.get(id(module)) if id(module) in self._paths else joined(self._scope, type(module).__name__)
+        atomic = (bool(self._calls) and self._calls[-1].atomic) or is_atomic(module)
+        call = _Call(module, path or "", atomic, len(self._recorder.recording.ops))
         self._calls.append(call)
         if module._forward_hooks:
             # A hook of the network's own may change what the module gives, and runs after those for all modules.
@@ -274,13 +249,11 @@ class _Watch(TorchFunctionMode):
         # Where the module raised, torch gives no output, and forgets the keywords too.
         kwargs, output = rest if len(rest) == 2 else ({}, None)
         call = self._calls[-1]
+        inside_other = len(self._calls) > 1 and self._calls[-2].atomic
         try:
-            inside_other = len(self._calls) > 1 and self._calls[-2].atomic
-            if output is None:
-                self._note_module_crash(call, args, kwargs)
-            elif not inside_other:
-                call.arguments = (args, kwargs)
+            if not inside_other:
                 with _ours(call.path):
+                    call.arguments = flattened(args, kwargs, self._made)
                     self._module(call, output)
         finally:
             if call.hook is not None:
@@ -289,94 +262,73 @@ class _Watch(TorchFunctionMode):
             self._calls.pop()
 
     def _module(self, call: _Call, output: object) -> None:
-        leaves, spec = tree_flatten(call.arguments)
-        if call.atomic:
-            slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
-            kind, own = _kind_of_module(call.module), dict(_own_tensors(call.module))
-            if not slots:
-                return
-            attributes = attributes_of(kind, call.module)
-            # torch's own layers name their tensors as we do.
-            self._add_module(call, kind, attributes, own, {name: name for name in own}, leaves, spec, slots, output, ())
-            return
+        if output is None:
+            error = sys.exc_info()[1]
+            if call.atomic and isinstance(error, Exception) and not isinstance(error, StopForward | ValueLeftError):
+                again = ModuleCall(call.module, call.arguments.emptied())
+                self._keep_crash(error, call.path, _of_module(call), call.arguments.inputs, again)
+        elif not call.atomic:
+            self._maybe_fold(call, output)
+        elif call.arguments.slots:
+            what = _of_module(call)
+            for pick, tensor in tensors_in(output):
+                run = (
+                    native_call(call.module) if what.native else ModuleCall(call.module, call.arguments.emptied(), pick)
+                )
+                op = self._op(call.path, what, call.arguments.inputs, tensor, run)
+                self._recorder.add(op, tensor, lambda tensor=tensor: array_of(tensor))  # type: ignore[misc]
+
+    def _maybe_fold(self, call: _Call, output: object) -> None:
+        """Make one operation of what ran in a class of the network's own, if that is what it is."""
         inside = tuple(self._recorder.recording.ops[call.start :])
         if not call.path or call.path in self._open or not isinstance(output, Tensor) or not inside:
             return
-        if self._recorder.producer(output) not in {op.layer for op in inside}:
-            return
-        self._maybe_fold(call, inside, output)
-
-    def _maybe_fold(self, call: _Call, inside: tuple[Op, ...], output: Tensor) -> None:
-        leaves, spec = tree_flatten(call.arguments)
-        slots = [i for i, leaf in enumerate(leaves) if self._made_before(leaf, call.start)]
         made = {op.layer for op in inside}
+        given = call.arguments
+        given = replace(
+            given, slots=tuple(i for i in given.slots if self._recorder.producer(given.leaves[i]) not in made)
+        )
         taken = {layer for op in inside for layer in op.inputs} - made
-        if not taken <= {self._recorder.producer(leaves[i]) for i in slots}:
+        known = taken <= {self._recorder.producer(tensor) for tensor in given.inputs}
+        if not known or self._recorder.producer(output) not in made:
             return
-        own = dict(_own_tensors(call.module))
-        shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
         leaf = next(call.module.children(), None) is None
         if len(inside) == 1 and leaf:
-            # One operation in a wrapper: what is known of it, under the wrapper's name.
-            (op,) = inside
-            named = kind_of_class(type(call.module).__name__)
-            kind = op.kind if named == type(call.module).__name__ else named
-            attributes = {**attributes_of(kind, call.module), **op.attributes}
-            roles = _roles_of(op, own, self._origin)
+            op = self._wrapped(call, inside[0])
         else:
-            mine = [key for tensor in own.values() if (key := self._origin(tensor)) is not None]
-            found = kind_of_own_class(type(call.module).__name__, leaf=leaf, own=shapes, inside=inside, mine=mine)
-            if found is None:
+            what = self._of_own_class(call.module, inside, leaf=leaf)
+            if what is None:
                 return
-            kind, attributes, roles = found, attributes_of(found, call.module), roles_by_name(shapes)
-        self._add_module(call, kind, attributes, own, roles, leaves, spec, slots, output, inside)
+            op = self._op(call.path, what, given.inputs, output, ModuleCall(call.module, given.emptied()))
+        self._recorder.fold(call.start, replace(op, inner=inside), output, lambda: array_of(output))
 
-    def _add_module(
-        self,
-        call: _Call,
-        kind: str,
-        attributes: dict[str, object],
-        own: Mapping[str, Tensor],
-        roles: Mapping[str, str],
-        leaves: Sequence[Any],
-        spec: Any,
-        slots: Sequence[int],
-        output: object,
-        inside: tuple[Op, ...],
-    ) -> None:
-        tensors = {role: own[name] for name, role in roles.items()}
-        keys = {role: key for role, tensor in tensors.items() if (key := self._origin(tensor)) is not None}
-        if len(inside) == 1:
-            tensors, keys = {}, dict(inside[0].keys)
-        inputs = [leaves[i] for i in slots]
-        constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
-        for pick, tensor in _tensors(output):
-            again = _ModuleCall(call.module, constants, slots, spec, pick)
-            native = not inside and len(slots) == 1 and is_native_module(call.module)
-            run = native_call(call.module) if native else again
-            op = self._op(call.path, kind, inputs, tensor, attributes, tensors, keys, run, native, inside)
-            if len(inside) == 1:
-                op = _with_parameters(op, inside[0])
-            if inside:
-                self._recorder.fold(call.start, op, tensor, lambda tensor=tensor: _array(tensor))  # type: ignore[misc]
-            else:
-                self._recorder.add(op, tensor, lambda tensor=tensor: _array(tensor))  # type: ignore[misc]
+    def _wrapped(self, call: _Call, op: Op) -> Op:
+        """One operation in a wrapper: what is known of it, under the wrapper's name."""
+        name = type(call.module).__name__
+        kind = op.kind if kind_of_class(name) == name else kind_of_class(name)
+        attributes = {**attributes_of(kind, call.module), **op.attributes}
+        layer = self._recorder.name(call.path)
+        return replace(op, layer=layer, path=call.path, kind=kind, attributes=attributes, native=False)
+
+    def _of_own_class(self, module: nn.Module, inside: tuple[Op, ...], *, leaf: bool) -> _What | None:
+        own = own_tensors(module)
+        shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+        mine = list(self._keys(own).values())
+        kind = kind_of_own_class(type(module).__name__, leaf=leaf, own=shapes, inside=inside, mine=mine)
+        if kind is None:
+            return None
+        tensors = {role: own[name] for name, role in roles_by_name(shapes).items()}
+        return _What(kind, attributes_of(kind, module), tensors, tensors)
 
     # Who made what
 
     def _made(self, value: object) -> bool:
         return isinstance(value, Tensor) and self._recorder.producer(value) is not None
 
-    def _made_before(self, value: object, start: int) -> bool:
-        if not self._made(value):
-            return False
-        layer = self._recorder.producer(value)
-        return layer not in {op.layer for op in self._recorder.recording.ops[start:]}
-
-    def _origin(self, tensor: object) -> str | None:
-        """The one of the network's own tensors that `tensor` is, or was made of; None if there is not just one."""
-        names = self._made_of(tensor)
-        return next(iter(names)) if len(names) == 1 else None
+    def _keys(self, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+        """For each tensor the one of the network's own, by name, that it is or was made of, where there is just one."""
+        made_of = {role: self._made_of(tensor) for role, tensor in tensors.items()}
+        return {role: next(iter(names)) for role, names in made_of.items() if len(names) == 1}
 
     def _made_of(self, tensor: object) -> frozenset[str]:
         ref, names = self._origins.get(id(tensor), (None, frozenset[str]()))
@@ -395,73 +347,43 @@ class _Watch(TorchFunctionMode):
         if self._crash is not None and self._crash[0] is error:
             self._recorder.recording.crashed = self._crash[2]
             return self._crash[1]
-        return Crash("", "", "", type(error).__name__, _first_line(error), source=_raised_at(error))
+        return Crash(
+            "", "", "", type(error).__name__, _first_line(error), source=line_of_traceback(error.__traceback__)
+        )
 
-    def _note_crash(
-        self, error: Exception, kind: str, inputs: Sequence[Tensor], named: Mapping[str, Any], call: _TensorCall
-    ) -> None:
-        scope = self._calls[-1].path if self._calls else ""
-        attributes = settings(kind, named)
-        tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
-        if "weight" in tensors and kind == "conv2d":
-            attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
-        self._keep_crash(error, _join(scope, kind), kind, inputs, attributes, tensors, call)
-
-    def _note_module_crash(self, call: _Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        error = sys.exc_info()[1]
-        if not call.atomic or not isinstance(error, Exception) or isinstance(error, (StopForward, ValueLeftError)):
-            return
-        if len(self._calls) > 1 and self._calls[-2].atomic:
-            return
-        kind = _kind_of_module(call.module)
-        leaves, spec = tree_flatten((args, kwargs))
-        slots = [i for i, leaf in enumerate(leaves) if self._made(leaf)]
-        constants = [None if i in slots else leaf for i, leaf in enumerate(leaves)]
-        again = _ModuleCall(call.module, constants, slots, spec, None)
-        inputs, tensors = [leaves[i] for i in slots], dict(_own_tensors(call.module))
-        self._keep_crash(error, call.path, kind, inputs, attributes_of(kind, call.module), tensors, again)
-
-    def _keep_crash(
-        self,
-        error: Exception,
-        path: str,
-        kind: str,
-        inputs: Sequence[Tensor],
-        attributes: Mapping[str, object],
-        tensors: Mapping[str, Tensor],
-        call: Callable[[Sequence[Tensor]], Tensor],
-    ) -> None:
+    def _keep_crash(self, error: Exception, path: str, what: _What, inputs: Sequence[Tensor], call: TensorCall) -> None:
         if self._crash is not None and self._crash[0] is error:
             return
-        op = Op(
-            layer=self._recorder.name(path),
-            path=path,
-            kind=kind,
-            inputs=tuple(self._recorder.producer(tensor) or "" for tensor in inputs),
-            attributes=attributes,
-            parameters={role: _array(tensor) for role, tensor in tensors.items()},
-            shape=(),
-            dtype="float32",
-            keys={role: key for role, tensor in tensors.items() if (key := self._origin(tensor)) is not None},
-            source=calling_line(),
-            run=_runner(call),
-        )
+        # Of what it would have made nothing is known.
+        op = replace(self._op(path, what, inputs, torch.empty(0), call), shape=(), dtype="float32")
         crash = Crash(
             layer=op.layer,
             path=path,
-            kind=kind,
+            kind=what.kind,
             error=type(error).__name__,
             message=_first_line(error),
             inputs=op.inputs,
             input_shapes=tuple(tuple(tensor.shape) for tensor in inputs),
-            attributes=attributes,
-            parameter_shapes={role: tuple(tensor.shape) for role, tensor in tensors.items()},
+            attributes=what.attributes,
+            parameter_shapes={role: tuple(tensor.shape) for role, tensor in what.tensors.items()},
             source=op.source,
         )
         self._crash = (error, crash, op)
 
 
-# Running again
+def _of_function(kind: str, named: Mapping[str, Any], native: bool) -> _What:
+    tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
+    attributes = settings(kind, named)
+    if kind == "conv2d" and "weight" in tensors:
+        attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
+    return _What(kind, attributes, tensors, tensors, native)
+
+
+def _of_module(call: _Call) -> _What:
+    """One of torch's own layers, which name their tensors as we do."""
+    kind, tensors = kind_of_module(call.module), own_tensors(call.module)
+    native = len(call.arguments.slots) == 1 and is_native_module(call.module)
+    return _What(kind, attributes_of(kind, call.module), tensors, tensors, native)
 
 
 class _WatchingFailed(BaseException):
@@ -478,202 +400,5 @@ def _ours(what: str) -> Iterator[None]:
         raise _WatchingFailed(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
 
 
-@dataclass(frozen=True)
-class _TensorCall:
-    function: Callable[..., Any]
-    leaves: Sequence[Any]
-    slots: Sequence[int]
-    spec: Any
-    pick: int | None
-    gives_first: bool
-
-    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
-        args, kwargs = _filled(self.leaves, self.slots, self.spec, tensors)
-        result = self.function(*args, **kwargs)
-        given = args[0] if self.gives_first else result
-        picked: Tensor = given if self.pick is None else tree_flatten(given)[0][self.pick]
-        return picked
-
-    def constants(self, made_of: Callable[[object], frozenset[str]]) -> list[Tensor]:
-        """The tensors among its arguments that are parameters of the network, or made of some."""
-        return [leaf for leaf in self.leaves if isinstance(leaf, Tensor) and made_of(leaf)]
-
-
-def _function_call(
-    function: Callable[..., Any],
-    leaves: Sequence[Any],
-    slots: Sequence[int],
-    spec: Any,
-    pick: int | None,
-    *,
-    gives_first: bool,
-) -> _TensorCall:
-    return _TensorCall(function, leaves, slots, spec, pick, gives_first)
-
-
-@dataclass(frozen=True)
-class _ModuleCall:
-    module: nn.Module
-    leaves: Sequence[Any]
-    slots: Sequence[int]
-    spec: Any
-    pick: int | None
-
-    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
-        dtype = tensors[0].dtype
-        buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
-        parameters = {name: _like(parameter, dtype) for name, parameter in self.module.named_parameters()}
-        args, kwargs = _filled(self.leaves, self.slots, self.spec, tensors)
-        # On copies of what it could change, and in the precision of its inputs: the module stays as it is.
-        result = functional_call(self.module, {**parameters, **buffers}, args, kwargs)
-        picked: Tensor = result if self.pick is None else tree_flatten(result)[0][self.pick]
-        return picked
-
-
-def _filled(
-    leaves: Sequence[Any], slots: Sequence[int], spec: Any, tensors: Sequence[Tensor]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    filled = [_like(leaf, tensors[0].dtype) for leaf in leaves]
-    for i, tensor in zip(slots, tensors, strict=True):
-        filled[i] = tensor
-    args, kwargs = tree_unflatten(filled, spec)
-    return args, kwargs
-
-
-def _runner(call: Callable[[Sequence[Tensor]], Tensor], *, draws: bool = True) -> Callable[..., Array]:
-    def run(*inputs: Array) -> Array:
-        tensors = [torch.from_numpy(array) for array in inputs]
-        # What draws no random number leaves torch's random state as it is.
-        kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
-        with torch.no_grad(), kept:
-            result: Array = call(tensors).numpy()
-        return result
-
-    return run
-
-
-def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
-    if not isinstance(leaf, Tensor):
-        return leaf
-    return leaf.to(dtype if leaf.is_floating_point() else leaf.dtype, copy=copy)
-
-
-# Small facts
-
-
-def _is_atomic(module: nn.Module) -> bool:
-    """Whether a module is one of torch's own layers, or a subclass of one, and not a container."""
-    if next(module.children(), None) is not None or isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
-        return False
-    own = next(cls for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn."))
-    return own is not nn.Module
-
-
-def _kind_of_module(module: nn.Module) -> str:
-    names = [cls.__name__ for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn.")]
-    return kind_of_class(names[0] if names else type(module).__name__)
-
-
-def _own_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
-    named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-    return [(name, tensor) for name, tensor in named if tensor.is_floating_point()]
-
-
-def _of_own_tensors(
-    kind: str, x: Tensor, constants: Sequence[Tensor]
-) -> tuple[str, dict[str, Tensor], dict[str, Tensor]]:
-    """The kind of arithmetic with the network's own tensors (a product of matrices is a linear layer, a sum is a shift),
-    these tensors as that kind has them, and as they are held.
-    """
-    if kind == "addmm" and len(constants) == 2 and constants[1].ndim == 2:
-        bias, matrix = constants
-        return "linear", {"weight": matrix.t(), "bias": bias}, {"weight": matrix, "bias": bias}
-    if len(constants) != 1:
-        return kind, {}, {}
-    (constant,) = constants
-    if kind == "matmul" and constant.ndim == 2 and x.ndim == 2:
-        return "linear", {"weight": constant.t()}, {"weight": constant}
-    role = {"add": "bias", "sub": "bias", "mul": "weight", "div": "weight"}.get(kind)
-    if role is None:
-        return kind, {}, {}
-    return {"bias": "shift", "weight": "scale"}[role], {role: constant}, {role: constant}
-
-
-_NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1}
-
-
-def _is_neutral(kind: str, args: Sequence[Any]) -> bool:
-    """Whether a number is added or multiplied that changes nothing: `sum(...)` begins with 0."""
-    return any(isinstance(arg, (int, float)) and arg == _NEUTRAL[kind] for arg in args[1:2])
-
-
-def _roles_of(op: Op, own: Mapping[str, Tensor], origin: Callable[[object], str | None]) -> dict[str, str]:
-    return {name: role for name, tensor in own.items() for role, key in op.keys.items() if origin(tensor) == key}
-
-
-def _with_parameters(op: Op, inner: Op) -> Op:
-    import dataclasses
-
-    return dataclasses.replace(op, parameters=inner.parameters, keys=inner.keys)
-
-
-def _array(tensor: Tensor) -> Array:
-    if tensor.is_meta:
-        # Of a shape, and of no size in memory: there are no values.
-        return np.broadcast_to(np.float32(0), tuple(tensor.shape))
-    found: Array = tensor.detach().numpy()
-    return found
-
-
-def _tensors(output: object) -> list[tuple[int | None, Tensor]]:
-    """The tensors an operation gave, each with its place where there are several."""
-    if isinstance(output, Tensor):
-        return [(None, output)]
-    if not isinstance(output, (tuple, list)):
-        return []
-    leaves = tree_flatten(output)[0]
-    return [(i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-
-
-def _describe(output: object, recorder: Recorder) -> str:
-    """What a network gave, if it is not one tensor."""
-    if output is None:
-        return "nothing (None)"
-    items: list[tuple[object, object]] = []
-    if isinstance(output, Mapping):
-        items = list(output.items())
-    elif isinstance(output, (tuple, list)):
-        items = list(enumerate(output))
-    made = [
-        f"{'item ' if isinstance(name, int) else ''}{name!r} is the output of {recorder.producer(value)}"
-        for name, value in items
-        if isinstance(value, Tensor) and recorder.producer(value) is not None
-    ]
-    count = f" of {len(items)}" if items else ""
-    return f"a {type(output).__name__}{count}" + (": " + ", ".join(made) if made else "")
-
-
-def _join(scope: str, name: str) -> str:
-    return f"{scope}.{name}" if scope else name
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or ["no message"])[0]
-
-
-def _raised_at(error: BaseException) -> str | None:
-    from layerdiff.compare.source import line_of_traceback
-
-    return line_of_traceback(error.__traceback__)
-
-
-@contextlib.contextmanager
-def _buffers_restored(network: nn.Module) -> Iterator[None]:
-    saved = {name: buffer.clone() for name, buffer in network.named_buffers() if not buffer.is_meta}
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, buffer in network.named_buffers():
-                if name in saved:
-                    buffer.copy_(saved[name])

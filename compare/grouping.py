@@ -338,9 +338,9 @@ def _movers_before(draft: _Draft) -> _Draft:
             for i in behind:
                 groups[i] = replace(groups[i], actual=(op, *groups[i].actual))
             draft = replace(draft, groups=tuple(groups), extra=tuple(one for one in draft.extra if one is not op))
-        elif not takers and (i := draft.given_by(op.inputs[0])) is not None:
-            group = draft.groups[i]
-            draft = draft.merged([i], replace(group, actual=(*group.actual, op)))
+        elif not takers and (last := draft.given_by(op.inputs[0])) is not None:
+            group = draft.groups[last]
+            draft = draft.merged([last], replace(group, actual=(*group.actual, op)))
     return draft
 
 

@@ -87,6 +87,9 @@ _FAMILIES: tuple[frozenset[str], ...] = (
 )  # fmt: skip
 
 
+_SYNONYMS = {"truediv": "div", "true_divide": "div", "mm": "matmul", "multiply": "mul", "subtract": "sub"}
+
+
 def kind_of_class(name: str) -> str:
     """The kind of a layer by its class's name; a class nobody knows is its own kind."""
     return _KINDS.get(name, name)

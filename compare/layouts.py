@@ -56,9 +56,9 @@ def layout_between(effective: Array, raw: Array) -> Axes | None:
     if raw.size > 1 and raw.min() == raw.max():
         return None
     for axes in _orders(effective.ndim):
-        if _runs_together([effective.shape[axis] for axis in axes], raw.shape):
-            if np.array_equal(laid_out(effective, axes, raw.shape), raw):
-                return axes
+        fits = _runs_together([effective.shape[axis] for axis in axes], raw.shape)
+        if fits and np.array_equal(laid_out(effective, axes, raw.shape), raw):
+            return axes
     return None
 
 

@@ -25,10 +25,10 @@ _STAGES = (
 
 
 def plain_name(path: str) -> str:
-    """A path in torchvision's words, as far as they can be guessed: `model.conv2_x.0.shortcut.0` is
-    `layer1.0.downsample.0`.
+    """A path in torchvision's words, as far as they can be guessed.
 
-    `DataParallel` puts `module.` in front, and common names of stages, shortcuts and heads are translated.
+    `model.conv2_x.0.shortcut.0` is `layer1.0.downsample.0`. `DataParallel` puts `module.`
+    in front, and common names of stages, shortcuts and heads are translated.
     """
     parts = path.split(".")
     while len(parts) > 1 and parts[0] in _WRAPPERS:

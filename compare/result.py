@@ -68,7 +68,7 @@ class LayerResult:
         together: ids of the other layers that were judged with it as one; they have the same measures and status.
         written_as: what stands for them in the candidate, each as `id (kind)`, where that is not one operation of the
             same kind.
-        behind: ids of the candidate's own operations, which the expected network has not, through which its inputs come.
+        behind: ids of the candidate's operations without a partner through which its inputs come.
         pairing: why the candidate's operations were taken for these.
         confidence: how sure that is: `certain`, `likely` or `weak`; empty where there is no partner.
         float32_only: why it could be judged by itself in float32 alone; empty where it was judged in all precisions.

@@ -85,7 +85,8 @@ def structure_of(network: Any, shape: tuple[int, ...], *, name: str | None = Non
 def _of_torch(network: Any, shape: tuple[int, ...]) -> Recording:
     import torch
 
-    from layerdiff.compare.capture_torch import on_meta, record_torch
+    from layerdiff.compare.capture_torch import record_torch
+    from layerdiff.compare.torch_state import on_meta
 
     with on_meta(network):
         recording = record_torch(network, torch.empty(shape, device="meta"), survive=True)

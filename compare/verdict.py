@@ -58,21 +58,9 @@ def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
 
 
 def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) -> tuple[Status, str]:
-    if layer.partner is None:
-        reached = report.crash is None or layer.layer in _before_the_crash(report)
-        return "missing", "the candidate has no such operation" if reached else "not reached"
-    if layer.problems:
-        return "fault", layer.problems[0]
-    if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
-        return "unjudged", "the expected network gives values that are not finite"
-    if not layer.measures and layer.lacking_alone:
-        return "unjudged", layer.lacking_alone
-    if not layer.measures:
-        if layer.float32_only:
-            return "unjudged", f"it was not compared: {layer.float32_only}"
-        if layer.together:
-            return "unjudged", f"no allowance is known for {_listed(layer)} as one"
-        return "unjudged", f"no allowance is known for {layer.kind}"
+    without = _unmeasured(layer, report)
+    if without is not None:
+        return without
     alone = [measure for measure in layer.measures if measure.probe == "activations"]
     if not report.replayed:
         return ("inherited", "only what it is given differs, or also itself") if inherits else _end_to_end(layer, scale)
@@ -99,6 +87,26 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
         # What is too many before it explains that, and is named as such.
         return "inherited", f"only what it is given differs, behind {', '.join(layer.behind)}"
     return status, reason
+
+
+def _unmeasured(layer: LayerResult, report: Report) -> tuple[Status, str] | None:
+    """The status of a layer of which no measure can tell; None where its measures do."""
+    if layer.partner is None:
+        reached = report.crash is None or layer.layer in _before_the_crash(report)
+        return "missing", "the candidate has no such operation" if reached else "not reached"
+    if layer.problems:
+        return "fault", layer.problems[0]
+    if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
+        return "unjudged", "the expected network gives values that are not finite"
+    if not layer.measures and layer.lacking_alone:
+        return "unjudged", layer.lacking_alone
+    if not layer.measures:
+        if layer.float32_only:
+            return "unjudged", f"it was not compared: {layer.float32_only}"
+        if layer.together:
+            return "unjudged", f"no allowance is known for {_listed(layer)} as one"
+        return "unjudged", f"no allowance is known for {layer.kind}"
+    return None
 
 
 def _before_the_crash(report: Report) -> set[str]:

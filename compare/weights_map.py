@@ -1,4 +1,4 @@
-"""The file that says where each of the expected network's tensors goes in a candidate, to be read, edited and reused."""
+"""The file that says where each of the expected network's tensors goes in a candidate: to be edited and reused."""
 
 from __future__ import annotations
 

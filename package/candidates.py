@@ -95,13 +95,14 @@ def guess_architecture(candidates: Sequence[Candidate], shape: tuple[int, ...]) 
     Raises:
         InputError: none is like it.
     """
+    held: Counter[tuple[int, ...]] = Counter()
     first = next((one for one in candidates if one.kind in {"network", "onnx"}), None)
     if first is None:
         return "resnet50", ""
     if first.kind == "onnx":
         from layerdiff.compare.capture_onnx import onnx_operations
 
-        ops, held = onnx_operations(Path(first.file or "")), Counter()
+        ops = onnx_operations(Path(first.file or ""))
     else:
         from layerdiff.compare.foreign import in_eval_mode
         from layerdiff.compare.structure import structure_of

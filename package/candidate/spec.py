@@ -91,7 +91,7 @@ def _splits(text: str) -> list[tuple[str, str]]:
 
 def _module(text: str, option: str) -> Spec | None:
     source, colon, call = text.partition(":")
-    if not colon or source.endswith(".py") or not all(part.isidentifier() for part in source.split(".")):
+    if not colon or not all(part.isidentifier() for part in source.split(".")):
         return None
     parse_call(call, f"{option}: {source}")
     return Spec(text, "module", source, call.strip())

@@ -222,6 +222,11 @@ CHOICES = {
         "First",
         "which needs no arguments and is no part of another",
     ),
+    "a class with a busy name": (
+        "class TrainerModel(nn.Module):\n    def __init__(self):\n        super().__init__()\n",
+        "TrainerModel",
+        "which needs no arguments and is no part of another",
+    ),
     "not a procedure": (
         "def setup_things() -> None: pass\nasync def fetch(): pass\ndef each(): yield 1\n"
         "def network18(): return nn.Sequential(nn.ReLU())\n",

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules import module as nn_module
 from torchvision.models import resnet
@@ -310,6 +310,21 @@ def test_a_debugger_does_not_wait(write, refusal):
     )
 
     assert refusal()[0] == "net.py: does not import, got BdbQuit: no message"
+
+
+def test_what_is_still_held_goes_where_it_belongs():
+    """Prints that Python or C still hold back at either end of a block come out on their own side of it."""
+    code = (
+        "import ctypes, sys\n"
+        "from layerdiff.candidate.streams import Printed, stdout_to_stderr\n"
+        "print('ours')\n"
+        "with stdout_to_stderr(Printed(sys.stderr)):\n"
+        "    sys.__stdout__.flush()\n"
+        "    ctypes.CDLL(None).printf(b'theirs\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("ours\n", "theirs\n")
 
 
 def test_closed_descriptors_stay_closed():

@@ -62,6 +62,7 @@ def test_calls_hold_literals_names_and_calls(call):
 REFUSED = {
     "build(1 + 2)": ("arithmetic", 6),
     "build(-x)": ("an operator", 6),
+    "build(~1)": ("an operator", 6),
     "build(not x)": ("an operator", 6),
     "build(x and y)": ("an operator", 6),
     "build(x < y)": ("a comparison", 6),

@@ -243,7 +243,7 @@ def test_a_bias_added_in_a_step_of_its_own_belongs_to_its_product():
 
 
 def test_a_folded_batch_norm_is_judged_with_its_convolution():
-    """A convolution with other weights, a bias and no batch norm behind it stands for both; one without bias lacks it."""
+    """A convolution with other weights, a bias and no batch norm stands for both; one without bias lacks it."""
     expected = ops("c conv2d input", "bn batch_norm c", "r relu bn",
                    parameters={"c": {"weight": weight(4, 4, 1, 1)}, "bn": {"weight": weight(4)}})  # fmt: skip
     folded = ops("c conv2d input", "r relu c",
@@ -281,7 +281,7 @@ def test_a_dropout_at_work_is_no_filler():
 
 
 def test_a_part_may_be_followed_by_more():
-    """When only a part is asked for, what the candidate runs after it is not too many, and what it runs within it is."""
+    """When only a part is asked for, what the candidate runs after it is not too many; what it runs within it is."""
     expected = ops("a conv2d input", "r relu a")
     actual = ops("a conv2d input", "t tanh a", "r relu t", "b conv2d r", "c linear b")
 
@@ -289,7 +289,7 @@ def test_a_part_may_be_followed_by_more():
 
 
 def test_every_operation_is_accounted_for():
-    """Whatever the networks are, every expected operation is in one pair, and every one of the candidate's somewhere."""
+    """Whatever the networks are, every expected operation is in one pair, every one of the candidate's somewhere."""
     generator = np.random.default_rng(0)
     kinds = ["conv2d", "batch_norm", "relu", "add", "pad", "mean", "mul", "view", "identity", "max_pool2d"]
     for _ in range(200):

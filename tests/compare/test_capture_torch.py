@@ -286,7 +286,7 @@ def test_somebodys_own_layer_is_one_operation(x):
 
     assert [(op.layer, op.kind) for op in trace.ops] == [("0", "conv2d"), ("1", "relu")]
     assert dict(trace.ops[0].keys) == {"weight": "0.kernel", "bias": "0.b"}
-    assert [op.kind for op in trace.ops[0].inner][0] == "unfold"
+    assert trace.ops[0].inner[0].kind == "unfold"
     with torch.no_grad():
         assert np.array_equal(trace.ops[0].run(x), network[0](torch.from_numpy(x)).numpy())
         expected = network[0].double()(torch.from_numpy(x).double()).numpy()

@@ -15,7 +15,7 @@ from layerdiff.compare.weights_map import map_to_json, read_map, write_map
 from layerdiff.errors import InputError
 
 
-class Reference(nn.Module):
+class _Reference(nn.Module):
     """A block with two kernels of one shape, and a head."""
 
     def __init__(self):
@@ -33,7 +33,7 @@ class Reference(nn.Module):
         return self.fc(x.mean([2, 3]))
 
 
-class Other(nn.Module):
+class _Other(nn.Module):
     """The same function: other names, registered backwards, kernels HWIO, a transposed square head, biases."""
 
     def __init__(self):
@@ -58,8 +58,9 @@ class Other(nn.Module):
 
 @pytest.fixture
 def reference():
+    """The network whose weights are carried over."""
     torch.manual_seed(0)
-    network = Reference().eval()
+    network = _Reference().eval()
     for name, tensor in network.state_dict().items():
         if name.startswith("bn1") and tensor.is_floating_point():
             tensor.uniform_(0.5, 1.5)
@@ -68,6 +69,7 @@ def reference():
 
 @pytest.fixture
 def x():
+    """An input."""
     return np.random.default_rng(0).standard_normal((2, 3, 9, 7)).astype(np.float32)
 
 
@@ -78,7 +80,7 @@ def propose(reference, candidate, x):
 
 def test_another_network_gets_every_weight(reference, x):
     """Other names, order, layouts and biases: with what was proposed, the candidate gives the reference's output."""
-    candidate = Other()
+    candidate = _Other()
     transfer = propose(reference, candidate, x)
 
     with transferred(transfer, tensors_of(reference), tensors_of(candidate)), torch.no_grad():
@@ -99,7 +101,7 @@ def test_another_network_gets_every_weight(reference, x):
 
 def test_the_candidate_gets_its_own_weights_back(reference, x):
     """After the comparison, and after an exception, the candidate holds the very bits it held before."""
-    candidate = Other()
+    candidate = _Other()
     before = {name: tensor.clone() for name, tensor in candidate.state_dict().items()}
     transfer = propose(reference, candidate, x)
 
@@ -141,7 +143,7 @@ def test_a_layer_used_twice_is_suspected(reference, x):
 def test_equal_names_go_first(reference, x):
     """A network with the reference's names and shapes gets its tensors by name, however it uses them."""
 
-    class Crossed(Reference):
+    class Crossed(_Reference):
         def forward(self, x):
             x = F.relu(self.bn1(self.conv1(x)))
             return self.fc((F.relu(self.shortcut(x)) + self.conv2(x)).mean([2, 3]))
@@ -155,7 +157,7 @@ def test_equal_names_go_first(reference, x):
 def test_what_does_not_fit_is_named(reference, x):
     """A head for other classes cannot take the weights; which tensors are left over is said on both sides."""
 
-    class Ten(Other):
+    class Ten(_Other):
         def __init__(self):
             super().__init__()
             self.head, self.head_b = nn.Parameter(torch.randn(6, 10)), nn.Parameter(torch.randn(10))
@@ -169,7 +171,7 @@ def test_what_does_not_fit_is_named(reference, x):
 
 def test_the_map_is_read_as_it_was_written(reference, x, tmp_path):
     """A map that was saved carries the same tensors to the same places in the same layouts."""
-    transfer = propose(reference, Other(), x)
+    transfer = propose(reference, _Other(), x)
 
     write_map(transfer, tmp_path / "map.json")
     again = read_map(tmp_path / "map.json")
@@ -213,7 +215,7 @@ def test_a_missing_map_is_refused(tmp_path):
 
 def test_a_map_that_does_not_fit_names_all_that_is_wrong(reference):
     """Names that are not there and shapes that do not fit are all named at once, and nothing is changed."""
-    candidate = tensors_of(Other())
+    candidate = tensors_of(_Other())
     before = {name: array.copy() for name, array in candidate.items()}
     transfer = Transfer(
         (

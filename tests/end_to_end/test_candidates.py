@@ -27,7 +27,7 @@ WRONG = [one for one in CANDIDATES if not one.right]
 
 
 def judged(one):
-    """The report of one candidate, at 64x64 pixels where it takes that; what it is meant to be is left to be guessed."""
+    """The run of one candidate, at 64x64 pixels where it takes that; what it is meant to be is left to be guessed."""
     size = (one.only_at or 64,) * 2
     run = layerdiff.run(f"{FOLDER / one.file}:{one.call}", size=size, weights="synthetic")
     return run, run.reports[0]

@@ -1,0 +1,133 @@
+"""Operations of a torch network called again: with other inputs, in the precision of those."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from layerdiff.compare.trace import Array
+
+__all__ = ["Arguments", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "runner"]
+
+TensorCall = Callable[[Sequence[Tensor]], Tensor]
+"""Takes the tensors that come from other operations, in order; gives one tensor."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of one call: those that come from other operations, and all the rest.
+
+    Attributes:
+        leaves: every one, without the containers they came in.
+        slots: which of them other operations made.
+        spec: the containers.
+    """
+
+    leaves: tuple[Any, ...]
+    slots: tuple[int, ...]
+    spec: Any
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """Those that other operations made."""
+        return [self.leaves[i] for i in self.slots]
+
+    def emptied(self) -> Arguments:
+        """The same without what other operations made: what is kept to be called again must not keep that alive."""
+        return replace(self, leaves=tuple(None if i in self.slots else leaf for i, leaf in enumerate(self.leaves)))
+
+    def filled(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments and keywords with `tensors` in the slots, all other tensors in their precision."""
+        leaves = [_like(leaf, tensors[0].dtype) for leaf in self.leaves]
+        for i, tensor in zip(self.slots, tensors, strict=True):
+            leaves[i] = tensor
+        args, kwargs = tree_unflatten(leaves, self.spec)
+        return args, kwargs
+
+
+def flattened(args: Sequence[Any], kwargs: dict[str, Any], is_input: Callable[[Any], bool]) -> Arguments:
+    """The arguments of a call, those for which `is_input` holds as its inputs."""
+    leaves, spec = tree_flatten((tuple(args), kwargs))
+    return Arguments(tuple(leaves), tuple(i for i, leaf in enumerate(leaves) if is_input(leaf)), spec)
+
+
+@dataclass(frozen=True)
+class FunctionCall:
+    """A function, called again.
+
+    Attributes:
+        function: of torch.
+        arguments: emptied.
+        pick: which of several tensors it gives; None where it gives one.
+        gives_first: whether it gives nothing, and changes its first argument.
+    """
+
+    function: Callable[..., Any]
+    arguments: Arguments
+    pick: int | None = None
+    gives_first: bool = False
+
+    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
+        """What it gives for these inputs."""
+        args, kwargs = self.arguments.filled(tensors)
+        result = self.function(*args, **kwargs)
+        return _picked(args[0] if self.gives_first else result, self.pick)
+
+
+@dataclass(frozen=True)
+class ModuleCall:
+    """A module, called again, on copies of what it could change and in the precision of its inputs.
+
+    Attributes:
+        module: stays as it is.
+        arguments: emptied.
+        pick: which of several tensors it gives; None where it gives one.
+    """
+
+    module: nn.Module
+    arguments: Arguments
+    pick: int | None = None
+
+    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
+        """What it gives for these inputs."""
+        dtype = tensors[0].dtype
+        buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
+        parameters = {name: _like(parameter, dtype) for name, parameter in self.module.named_parameters()}
+        args, kwargs = self.arguments.filled(tensors)
+        return _picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
+
+
+def runner(call: TensorCall, *, draws: bool = True) -> Callable[..., Array]:
+    """`call` on arrays instead of tensors; torch's random state stays as it is.
+
+    Args:
+        call: what is called again.
+        draws: whether it may draw random numbers.
+    """
+
+    def run(*inputs: Array) -> Array:
+        tensors = [torch.from_numpy(array) for array in inputs]
+        kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
+        with torch.no_grad(), kept:
+            result: Array = call(tensors).numpy()
+        return result
+
+    return run
+
+
+def _picked(result: Any, pick: int | None) -> Tensor:
+    picked: Tensor = result if pick is None else tree_flatten(result)[0][pick]
+    return picked
+
+
+def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
+    if not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.to(dtype if leaf.is_floating_point() else leaf.dtype, copy=copy)

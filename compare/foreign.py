@@ -14,6 +14,8 @@ from layerdiff.compare.capture import capture_to_the_end
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.judge import DTYPES, Dtype, judge
 from layerdiff.compare.result import Report
+from layerdiff.compare.shape_errors import explain_crash_finding
+from layerdiff.compare.structure import Structure, structure_of
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Transfer, propose, transferred
 from layerdiff.compare.transfer_words import transfer_doubts, transfer_notes
@@ -62,7 +64,12 @@ def judge_foreign(
             transfer = propose_transfer(expected, network, x, weights)
         with transferred(transfer, weights, tensors_of(network)):
             report = _judged(expected, network, x, name, dtypes, seed, until, on_layer)
+    # What lies behind a crash was not reached: nothing is known of it.
+    reached = {layer.layer for layer in report.layers if layer.partner is not None} if report.crash else None
+    if reached is not None:
+        transfer = replace(transfer, unused=())
     parts = {op.layer for op in upto(expected.ops, until or expected.until)}
+    parts = parts if reached is None else parts & reached
     needed = frozenset(key for op in expected.ops if op.layer in parts for key in op.keys.values())
     report = replace(
         report,
@@ -141,7 +148,7 @@ def _judged(
     on_layer: Callable[[str], None] | None,
 ) -> Report:
     trace, crash = capture_to_the_end(network, x, name=name)
-    return judge(
+    report = judge(
         expected,
         trace,
         x,
@@ -150,6 +157,25 @@ def _judged(
         until=until,
         on_layer=on_layer,
         crash=None if crash is None else describe_crash(crash),
+    )
+    if crash is None:
+        return report
+    return replace(report, explanation=explain_crash_finding(_structure(expected, x), structure_of(network, x.shape)))
+
+
+def _structure(trace: Trace, x: Array) -> Structure:
+    """What is known of a captured network's structure."""
+    tensors = {key: op.parameters[role].shape for op in trace.ops for role, key in op.keys.items()}
+    return Structure(
+        network=trace.network,
+        shape=x.shape,
+        ops=trace.ops,
+        returned_by=trace.returned_by,
+        returned_as=trace.returned_as,
+        crash=None,
+        tensors=tensors,
+        parameters=frozenset(key for key in tensors if not key.endswith(("running_mean", "running_var"))),
+        used=frozenset(tensors),
     )
 
 

@@ -103,9 +103,7 @@ def kind_of_function(name: str) -> str:
     bare = name.strip("_")
     if name.startswith("__") and bare[:1] in "ri" and bare[1:] in {"add", "sub", "mul", "truediv", "matmul"}:
         bare = bare[1:]
-    return {"truediv": "div", "mm": "matmul", "true_divide": "div", "multiply": "mul", "subtract": "sub"}.get(
-        bare, bare
-    )
+    return _SYNONYMS.get(bare, bare)
 
 
 def family(one: str, other: str) -> bool:

@@ -6,9 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["SCHEMA", "Extra", "LayerResult", "Measure", "Probe", "Report", "Run", "Status", "Verdict", "exit_code"]
+from layerdiff.compare.shape_errors.explanation import Explanation
+
+__all__ = [
+    "NOT_REACHED",
+    "SCHEMA",
+    "Extra",
+    "LayerResult",
+    "Measure",
+    "Probe",
+    "Report",
+    "Run",
+    "Status",
+    "Verdict",
+    "exit_code",
+]
 
 SCHEMA = 1
+
+NOT_REACHED = "not reached"
+"""The reason of a layer that lies behind the operation that raised."""
 
 Probe = Literal["propagated", "activations", "dense"]
 Status = Literal["same", "fault", "inherited", "missing", "unjudged"]
@@ -129,6 +146,7 @@ class Report:
         output_known: whether what it returned was compared; False where no recorded operation made it.
         tolerance: the bound in words, where it is not the allowances.
         crash: where and how the candidate's forward pass ended, if it raised.
+        explanation: why it raised, as far as the shapes say.
         until: the part of the network that was judged; None for all of it.
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
         doubts: what stands against the verdict `same`, though every layer may agree.
@@ -147,6 +165,7 @@ class Report:
     output_known: bool = True
     tolerance: str | None = None
     crash: str | None = None
+    explanation: Explanation | None = None
     until: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()

@@ -48,8 +48,8 @@ def structure_of(network: Any, shape: tuple[int, ...], *, name: str | None = Non
     """The structure of a network for an input of `shape`, without its arithmetic where that can be had.
 
     A torch network runs on meta tensors, which have a shape and no values. One that cannot (it holds tensors that are
-    not registered, or looks at values) runs once on zeros instead, and so does one that raises, so that the crash is
-    the real one.
+    not registered, or of another precision, or looks at values) runs once on zeros instead, and so does one that
+    raises, so that the crash is the real one.
 
     Args:
         network: a `torch.nn.Module`, in eval mode, or a NumPy network (see `capture_numpy`).
@@ -90,6 +90,14 @@ def _of_torch(network: Any, shape: tuple[int, ...]) -> Recording:
 
     with on_meta(network):
         recording = record_torch(network, torch.empty(shape, device="meta"), survive=True)
-    if recording.crash is None:
+    if recording.crash is None and not _mixes_precisions(network):
         return recording
     return record_torch(network, torch.zeros(shape), survive=True)
+
+
+def _mixes_precisions(network: Any) -> bool:
+    """Whether it holds tensors of another precision than its input: meta tensors do not mind, real ones raise."""
+    import torch
+
+    tensors = [tensor for _, tensor in (*network.named_parameters(), *network.named_buffers())]
+    return any(tensor.is_floating_point() and tensor.dtype != torch.float32 for tensor in tensors)

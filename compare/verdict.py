@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from layerdiff.compare.result import LayerResult, Measure, Report, Status, Verdict
+from layerdiff.compare.result import NOT_REACHED, LayerResult, Measure, Report, Status, Verdict
 from layerdiff.errors import InputError
 
 __all__ = ["settle"]
@@ -93,7 +93,7 @@ def _unmeasured(layer: LayerResult, report: Report) -> tuple[Status, str] | None
     """The status of a layer of which no measure can tell; None where its measures do."""
     if layer.partner is None:
         reached = report.crash is None or layer.layer in _before_the_crash(report)
-        return "missing", "the candidate has no such operation" if reached else "not reached"
+        return "missing", "the candidate has no such operation" if reached else NOT_REACHED
     if layer.problems:
         return "fault", layer.problems[0]
     if any(measure.nonfinite_expected for measure in layer.measures if measure.probe != "dense"):
@@ -182,7 +182,7 @@ def _notes(layer: LayerResult, status: Status, scale: float) -> tuple[str, ...]:
         notes.append(f"judged together with {', '.join(layer.together)}")
     if layer.confidence == "weak":
         notes.append(f"its partner {layer.partner} is a guess: {layer.pairing}")
-    if layer.float32_only:
+    if layer.float32_only and not layer.problems:
         notes.append(f"judged in float32 alone: {layer.float32_only}")
     if status not in {"same", "inherited"}:
         return tuple(notes)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import get_args
 
 from layerdiff.compare.ledger import Ledger, Row, RowStatus, Side
+from layerdiff.compare.render.explained import explained, wrapped
 from layerdiff.compare.render.shapes_table import actual_shape, layers_of, shape_words, table
-from layerdiff.compare.shape_errors import Explanation
 
 __all__ = ["render_shapes"]
 
@@ -26,23 +25,23 @@ def render_shapes(ledger: Ledger, *, width: int = 80, ascii_only: bool = False, 
         ascii_only: no signs beyond ASCII.
         every_layer: a row for every layer, not only for those that do not agree.
     """
-    lines = [line for remark in ledger.remarks for line in _wrapped("note: ", remark, width)]
-    lines += [*_wrapped("expected  " if ledger.actual else "network   ", ledger.expected, width)]
+    lines = [line for remark in ledger.remarks for line in wrapped("note: ", remark, width)]
+    lines += [*wrapped("expected  " if ledger.actual else "network   ", ledger.expected, width)]
     if ledger.actual is not None:
-        lines += _wrapped("actual    ", ledger.actual, width)
+        lines += wrapped("actual    ", ledger.actual, width)
     lines += [f"input     {shape_words(ledger.shape)}", ""]
     lines += table(ledger, width, every_layer=every_layer)
     lines += [""]
     lines += _totals(ledger)
-    lines += _wrapped("note: ", ledger.convention, width)
-    lines += [line for text in _remarks(ledger) for line in _wrapped("note: ", text, width)]
+    lines += wrapped("note: ", ledger.convention, width)
+    lines += [line for text in _remarks(ledger) for line in wrapped("note: ", text, width)]
     for note in ledger.notes:
-        lines += _wrapped("note: ", f"{note.code}: {note.title}; {note.arithmetic}", width)
-        lines += _wrapped("      ", note.change, width)
+        lines += wrapped("note: ", f"{note.code}: {note.title}; {note.arithmetic}", width)
+        lines += wrapped("      ", note.change, width)
     if ledger.explanation is not None or ledger.crash:
         lines += ["", *_reason(ledger, width)]
     if ledger.actual is not None:
-        lines += ["", *_wrapped("", _answer(ledger), width)]
+        lines += ["", *wrapped("", _answer(ledger), width)]
     text = "\n".join(lines)
     return text.translate(_PLAIN) if ascii_only else text
 
@@ -94,35 +93,14 @@ def _gathered(rows: Sequence[Row]) -> list[tuple[str, int, str]]:
 
 def _reason(ledger: Ledger, width: int) -> Iterator[str]:
     if ledger.crash is not None:
-        yield from _wrapped("raised    ", ledger.crash, width)
+        yield from wrapped("raised    ", ledger.crash, width)
     if ledger.last_agreeing is not None and ledger.first_differing is not None:
         first = ledger.rows[ledger.first_differing]
-        yield from _wrapped("agrees    ", f"up to {_at(ledger.rows[ledger.last_agreeing])}", width)
-        yield from _wrapped("parts     ", f"at {_at(first)}", width)
-    if ledger.explanation is None:
-        return
-    if ledger.explanation.cause is not None:
+        yield from wrapped("agrees    ", f"up to {_at(ledger.rows[ledger.last_agreeing])}", width)
+        yield from wrapped("parts     ", f"at {_at(first)}", width)
+    if ledger.explanation is not None:
         yield ""
-        yield from _explained("first     ", ledger.explanation.cause, width)
-        yield ""
-        yield from _explained("then      ", ledger.explanation, width)
-        return
-    yield ""
-    yield from _explained("because   ", ledger.explanation, width)
-
-
-def _explained(head: str, explanation: Explanation, width: int) -> Iterator[str]:
-    code = f"{explanation.code}: " if explanation.code else ""
-    yield from _wrapped(head, code + explanation.title, width)
-    if explanation.arithmetic:
-        yield from _wrapped("sum       ", explanation.arithmetic, width)
-    for line in explanation.evidence[:_DETAILED]:
-        yield from _wrapped("evidence  ", line, width)
-    if explanation.source:
-        yield from _wrapped("where     ", explanation.source, width)
-    if explanation.text:
-        yield from _wrapped("          ", explanation.text, width)
-    yield from _wrapped("change    ", explanation.change, width)
+        yield from explained(ledger.explanation, width)
 
 
 def _at(row: Row) -> str:
@@ -166,9 +144,3 @@ def _answer(ledger: Ledger) -> str:
     crashed = [f"it raised at {ledger.crash.partition(':')[0]}"] if ledger.crash else []
     returns = [ledger.returns] if ledger.returns else []
     return "different: " + ", ".join([*crashed, *returns, *pieces])
-
-
-def _wrapped(head: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        head + text, width, subsequent_indent=" " * len(head), break_long_words=False, break_on_hyphens=False
-    )

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from layerdiff.compare.render.explained import explained
 from layerdiff.compare.render.words import answer, fold, number, worst_of
 from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
 
@@ -71,6 +72,13 @@ def _body(report: Report, style: _Style) -> Iterator[str]:
     yield from (f"{extra.layer}: the candidate's own, the expected network has none" for extra in report.extra)
     if report.output and any(layer.status in {"fault", "missing"} for layer in report.layers):
         yield f"and {report.output}"
+    if report.crash is not None:
+        yield ""
+        yield from _wrapped("raised    ", report.crash, style)
+        yield ""
+    if report.explanation is not None:
+        yield from explained(report.explanation, style.width)
+        yield ""
     yield from _notes(report, style)
 
 
@@ -199,7 +207,27 @@ def _notes(report: Report, style: _Style) -> Iterator[str]:
         yield from _wrapped("doubt: ", doubt, style)
     for note in report.notes:
         yield from _wrapped("note: ", note, style)
-    notes = [f"note: {layer.layer}: {note}" for layer in report.layers for note in layer.notes]
-    yield from notes[:_DETAILED]
-    if len(notes) > _DETAILED:
-        yield f"note: and {len(notes) - _DETAILED} more notes; --format json has them all"
+    if not style.every_layer:
+        yield from _otherwise(report, style)
+    notes = [
+        f"{layer.layer}: {note}"
+        for layer in report.layers
+        for note in layer.notes
+        if style.every_layer or not note.startswith(("written as", "judged together"))
+    ]
+    for note in notes if style.every_layer else notes[:_DETAILED]:
+        yield from _wrapped("note: ", note, style)
+    if len(notes) > _DETAILED and not style.every_layer:
+        yield f"note: and {len(notes) - _DETAILED} more notes; --all lists them"
+
+
+def _otherwise(report: Report, style: _Style) -> Iterator[str]:
+    """How many layers the candidate writes in other steps, and the one with the most."""
+    written = [layer for layer in report.layers if layer.written_as]
+    if written:
+        most = max(written, key=lambda layer: len(layer.written_as))
+        ids = ", ".join(dict.fromkeys((*most.together, most.layer)))
+        example = f"{ids} as {', '.join(most.written_as)}"
+        count = "1 layer is" if len(written) == 1 else f"{len(written)} layers are"
+        rest = "" if len(written) == 1 else "; --all lists them"
+        yield from _wrapped("note: ", f"{count} written otherwise: {example}{rest}", style)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from layerdiff.compare.result import LayerResult, Measure, Report
+from layerdiff.compare.result import NOT_REACHED, LayerResult, Measure, Report
 
 __all__ = ["answer", "fold", "number", "worst", "worst_of"]
 
@@ -61,14 +61,15 @@ def answer(report: Report) -> str:
         tail = f", {single} of them in float32 alone" if single else ""
         tail += f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
         return f"same: {total} of {total} layers{part}{tail}"
-    if report.crash is not None:
-        return f"different: {report.crash}"
     if report.output and not counts["fault"] + counts["missing"] and not report.extra:
         return f"different{part}: {report.output}; by themselves {counts['same']} of {total} layers are same"
-    at_fault = counts["fault"] + counts["missing"]
+    unreached = sum(layer.reason == NOT_REACHED for layer in report.layers)
+    at_fault = counts["fault"] + counts["missing"] - unreached
     pieces = [f"{at_fault} layer{'s' * (at_fault != 1)} at fault"]
     if report.extra:
         pieces.append(f"{len(report.extra)} too many")
+    if unreached:
+        pieces.append(f"{unreached} not reached")
     pieces.append(f"{counts['inherited']} inherit{'s' * (counts['inherited'] == 1)}")
     pieces.append(f"{counts['same']} same")
     if counts["unjudged"]:
@@ -79,5 +80,7 @@ def answer(report: Report) -> str:
         pieces.append("where its weights belong is in doubt")
     if not report.output_known:
         pieces.append("what it returns could not be compared")
+    if report.crash is not None:
+        pieces.insert(0, "its forward pass raised")
     head = "different" if report.verdict == "different" else "could not tell"
     return f"{head}{part}: " + ", ".join(pieces)

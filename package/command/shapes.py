@@ -137,11 +137,11 @@ def _structure(candidate: Candidate, shape: tuple[int, ...], architecture: str) 
         InputError: it is a saved trace or an ONNX file, or cannot be built.
     """
     from layerdiff.compare.foreign import in_eval_mode
-    from layerdiff.compare.mixed_precision import structure_for_ledger
+    from layerdiff.compare.structure import structure_of
 
     network, name = _network(candidate, architecture)
     with candidate.at_work("forward pass"), in_eval_mode(network):
-        return network, structure_for_ledger(network, shape, name=name)
+        return network, structure_of(network, shape, name=name)
 
 
 def _network(candidate: Candidate, architecture: str) -> tuple[Any, str]:

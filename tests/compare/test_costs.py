@@ -11,7 +11,6 @@ from torch import nn
 from torchvision.models import get_model_weights
 
 from layerdiff.compare.costs import Cost, costs_of, other_names, totals_of
-from layerdiff.compare.mixed_precision import structure_for_ledger
 from layerdiff.compare.structure import structure_of
 from layerdiff.handwritten import numpy_resnet
 from layerdiff.reference.architectures import ARCHITECTURES, blank_network
@@ -136,7 +135,7 @@ class Unregistered(nn.Module):
 def test_parameters_that_are_not_registered():
     """Layers in a plain list work, and are counted apart: no state dict has them."""
     network = Unregistered().eval()
-    structure = structure_for_ledger(network, (1, 3, 8, 8))
+    structure = structure_of(network, (1, 3, 8, 8))
     totals = totals_of(structure, other_names(network))
 
     assert totals.parameters == sum(p.numel() for p in network.parameters()) == 0

@@ -156,7 +156,8 @@ def test_the_report_says_what_was_judged_together_and_how_it_is_written(judged):
     assert relu.notes == ("written as pool (max_pool2d), relu (relu)", "judged together with pool")
     assert by_name["bn"].notes == ()
     text = render_terminal(Run({}, (report,)))
-    assert "note: conv: written as pad (pad), conv (conv2d)" in text
+    assert "note: 5 layers are written otherwise: conv as pad (pad), conv (conv2d); --all" in text
+    assert "note: conv: written as pad (pad), conv (conv2d)" in render_terminal(Run({}, (report,)), every_layer=True)
 
 
 @pytest.mark.parametrize(

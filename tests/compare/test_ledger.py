@@ -17,7 +17,6 @@ from torch import nn
 
 from layerdiff.compare.costs import other_names
 from layerdiff.compare.ledger import ledger_of, ledger_to_json
-from layerdiff.compare.mixed_precision import structure_for_ledger
 from layerdiff.compare.reached import crashed_op, reached
 from layerdiff.compare.structure import structure_of
 from layerdiff.errors import InputError
@@ -35,7 +34,7 @@ def ledger(make_resnet):
         if change is not None:
             change(actual)
         expected = structure_of(make_resnet(), shape)
-        return ledger_of(expected, structure_for_ledger(actual, shape), shared=other_names(actual))
+        return ledger_of(expected, structure_of(actual, shape), shared=other_names(actual))
 
     return make
 
@@ -334,7 +333,7 @@ def test_the_corpus(candidate):
     made = eval(candidate.call, dict(load(candidate.file).__dict__))
     network = (made if isinstance(made, nn.Module) else made()).eval()
     size = candidate.only_at or 64
-    found = ledger_of(reference(candidate.expected, size), structure_for_ledger(network, (1, 3, size, size)))
+    found = ledger_of(reference(candidate.expected, size), structure_of(network, (1, 3, size, size)))
 
     if candidate.crash:
         assert found.verdict == "different"

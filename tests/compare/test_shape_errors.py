@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from layerdiff.compare.align import align
-from layerdiff.compare.mixed_precision import structure_for_ledger
 from layerdiff.compare.shape_errors import (
     explain_crash_finding,
     explain_difference,
@@ -109,7 +108,7 @@ def explained(actual, *, expected=None, shape=SHAPE):
     actual.eval()
     with pytest.raises((RuntimeError, ValueError)) as caught:
         actual(torch.zeros(shape))
-    structure = structure_for_ledger(actual, shape)
+    structure = structure_of(actual, shape)
     assert structure.crash is not None
     assert structure.crash.message == str(caught.value).splitlines()[0]
     found = explain_crash_finding(structure_of((expected or Net()).eval(), shape), structure)

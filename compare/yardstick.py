@@ -70,10 +70,10 @@ def noise(op: Op, output: Array, allowance: Array | None, seed: int) -> Array | 
     draws = generator(seed, op.layer, "drift").random(output.shape, dtype=np.float32)
     draws *= 2
     draws -= 1
-    # In the output's precision: a random amount need not be known to more digits.
-    moved: Array = np.multiply(
-        draws, allowance, out=draws if output.dtype == draws.dtype else None, casting="same_kind"
-    )
+    if output.dtype == draws.dtype:
+        # In the output's precision: a random amount need not be known to more digits.
+        return np.multiply(draws, allowance, out=draws, casting="same_kind")
+    moved: Array = draws * allowance
     return moved
 
 

@@ -4,9 +4,8 @@
     python benchmarks/cost.py --rounds 3      for a look
 
 Batch 1, 224x224, float32 and float64, end to end and both probes. Forwards and comparisons take turns, so that a
-machine that slows down slows both; the medians are compared, in seconds and in seconds of all cores together. The
-plain torch candidate (torchvision's own code, its own copy of the weights) must cost at most ten times the two
-forwards.
+machine that slows down slows both; the medians are compared, on the clock and in seconds of all cores together. The
+plain torch candidate (torchvision's own code, a copy of the weights) must cost at most ten times the two forwards.
 """
 
 from __future__ import annotations

@@ -27,11 +27,13 @@ class Part:
         played: each of them, in order.
         feeds: what the candidate's operations are given when they are judged by themselves; None where a value was
             not made by then.
+        own: the allowance of the last of them by itself, where it was computed already.
     """
 
     pair: Pair
     played: tuple[Played, ...] = field(repr=False)
     feeds: tuple[Array, ...] | None = field(repr=False)
+    own: Array | None = field(default=None, repr=False)
 
     @property
     def output(self) -> Array:
@@ -46,6 +48,8 @@ class Part:
     @cached_property
     def allowance(self) -> Array | None:
         """The allowance of the last output; None where it is not known."""
+        if len(self.played) == 1 and self.own is not None:
+            return self.own
         return allowance_together(self.played, RULES)
 
 
@@ -82,14 +86,14 @@ class Expected:
             Exception: whatever an operation raises.
         """
         pair = next(self._pairs)
-        floor = None
+        floor = own = None
         while pair.expected[-1].layer not in self._waiting:
-            floor = self._step()
+            floor, own = self._step()
         played = tuple(self._waiting.pop(op.layer) for op in pair.expected)
         feeds = None
         if pair.actual and all(self._straight.holds(layer) for layer in pair.feeds):
             feeds = tuple(self._straight.take(layer) for layer in pair.feeds)
-        part = Part(pair, played, feeds)
+        part = Part(pair, played, feeds, own)
         self._last = (part, floor)
         return part
 
@@ -116,7 +120,7 @@ class Expected:
             drifting.step(add=noise(played.op, played.output, allowance, self._seed))
         self._drifting = drifting
 
-    def _step(self) -> float | None:
+    def _step(self) -> tuple[float | None, Array | None]:
         played = self._straight.step()
         self._count += 1
         op, output = played.op, played.output
@@ -124,9 +128,10 @@ class Expected:
         if op.layer == self._keep:
             self.kept = output
         if self._drifting is None:
-            return None
+            return None, None
         allowance = allowance_of(op, played.inputs, output)
-        return drift(self._drifting.step(add=noise(op, output, allowance, self._seed)).output, output)
+        moved = self._drifting.step(add=noise(op, output, allowance, self._seed)).output
+        return drift(moved, output), allowance
 
     def _start(self, part: Part) -> float:
         """Begin to drift: here, and wherever an operation was played that was not compared yet."""

@@ -163,9 +163,11 @@ def _check_report(path: Path, report: Report) -> None:
         whole = all(
             m.size > 0
             and 0 <= m.over <= m.size
+            and (m.allowed is not None or (m.ratio, m.over, m.max_abs) == (0, 0, 0))
             and (m.ratio is None or (m.ratio >= 0 and (m.over > 0 or m.ratio <= 1) and (m.over == 0 or m.ratio >= 1)))
             for m in layer.measures
         )
+        whole = whole and set(layer.together) <= set(names) - {layer.layer}
         if layer.index != index or names.count(layer.layer) > 1 or not whole:
             raise InputError(f"{path}: its figures contradict each other, first at {layer.layer}")
 

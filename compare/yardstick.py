@@ -68,13 +68,19 @@ def noise(op: Op, output: Array, allowance: Array | None, seed: int) -> Array | 
     if allowance is None or not allowance.any():
         return None
     draws = generator(seed, op.layer, "drift").random(output.shape, dtype=np.float32)
-    found: Array = allowance * (2.0 * draws - 1.0)
-    return found
+    draws *= 2
+    draws -= 1
+    if output.dtype == draws.dtype:
+        # In the output's precision: a random amount need not be known to more digits.
+        return np.multiply(draws, allowance, out=draws, casting="same_kind")
+    moved: Array = draws * allowance
+    return moved
 
 
 def drift(moved: Array, straight: Array) -> float:
     """The greatest distance between two arrays of one shape."""
-    return float(np.abs(np.subtract(moved, straight, dtype=np.float64)).max())
+    apart = np.subtract(moved, straight)
+    return max(float(apart.max()), -float(apart.min()))
 
 
 def generator(seed: int, layer: str, purpose: str) -> np.random.Generator:

@@ -160,3 +160,105 @@ def test_double_precision_is_allowed_two_to_the_29_less():
     )
 
     np.testing.assert_allclose(single / double, 2.0**29, rtol=1e-6)
+
+
+def call(kind, function, *inputs, attributes=None, parameters=None):
+    """What a rule sees of a function of arrays, computed in float32 and in float64, and how far apart these are."""
+    output, truth = function(*inputs), function(*(array.astype(np.float64) for array in inputs))
+    given = Call(attributes or {}, parameters or {}, inputs, output)
+    return RULES[kind], given, np.abs(output.astype(np.float64) - truth)
+
+
+MAP = (np.random.default_rng(1).standard_normal((2, 6, 23, 17)) * 5 + 3).astype(np.float32)
+# The same number in both precisions, so that only the operation rounds.
+SHORT = 1229 / 4096
+OTHER = np.random.default_rng(2).standard_normal((2, 6, 23, 17)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("dim", "keepdim"),
+    [((2, 3), False), ([-1, -2], True), (1, False), (None, False), ((), False), ((0, 1, 2, 3), True)],
+    ids=["map", "list", "channels", "none", "empty", "all"],
+)
+def test_no_mean_errs_by_more_than_half_its_allowance(dim, keepdim):
+    """A mean over any dims, in float32, is within half the allowance of float64."""
+    rule, given, error = call(
+        "mean",
+        lambda x: torch.mean(torch.from_numpy(x), dim, keepdim).numpy(),
+        MAP,
+        attributes={"dim": dim, "keepdim": keepdim},
+    )  # fmt: skip
+
+    assert rule.applies(given)
+    assert rule.scale(given).shape == error.shape
+    assert (error <= rule.allowance(given) / 2).all()
+    assert rule.allowance(given).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "inputs"),
+    [
+        ("mul", np.multiply, (MAP, OTHER)),
+        ("mul", lambda x: x * x.dtype.type(SHORT), (MAP,)),
+        ("div", lambda x: x * (1 / x.dtype.type(7)), (MAP,)),
+        ("sub", np.subtract, (MAP, OTHER)),
+        ("sub", lambda x: x - x.dtype.type(9 + SHORT), (MAP,)),
+        ("add", lambda x: x + x.dtype.type(-9 - SHORT), (MAP,)),
+        ("leaky_relu", lambda x: np.where(x > 0, x, x * x.dtype.type(SHORT)), (OTHER,)),
+    ],
+    ids=["product", "factor", "reciprocal", "difference", "less", "plus", "slope"],
+)
+def test_no_arithmetic_errs_by_more_than_half_its_allowance(kind, function, inputs):
+    """Products, quotients, differences and slopes in float32 are within half their allowance of float64."""
+    rule, given, error = call(kind, function, *inputs)
+
+    assert rule.applies(given)
+    assert (error <= rule.allowance(given) / 2).all()
+    assert (rule.allowance(given) <= 1e-4).all()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["relu6", "hardtanh", "clamp", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "contiguous",
+     "clone", "detach", "to", "getitem", "pad", "cat", "chunk"],
+)  # fmt: skip
+def test_what_only_moves_is_allowed_nothing(kind):
+    """Movements and cuts give some of their inputs, or numbers of the code: not a bit may differ."""
+    assert not RULES[kind].allowance(Call({}, {}, (MAP,), MAP)).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "parameters", "inputs", "output"),
+    [
+        ("batch_norm", {}, {"running_mean": np.ones(6), "running_var": np.ones(6)}, (MAP,), MAP),
+        ("batch_norm", {"eps": None}, {"running_mean": np.ones(6), "running_var": np.ones(6)}, (MAP,), MAP),
+        ("batch_norm", {"eps": 1e-5}, {"running_mean": np.ones(6)}, (MAP,), MAP),
+        ("batch_norm", {"eps": 1e-5}, {"running_mean": np.ones(5), "running_var": np.ones(5)}, (MAP,), MAP),
+        ("conv2d", {}, {"weight": np.ones((6, 6, 1, 1))}, (MAP,), MAP),
+        ("conv2d", {"groups": 1, "stride": 1, "padding": 0, "dilation": 1},
+         {"weight": np.ones((6, 6, 1, 1))}, (MAP,), MAP),
+        ("conv2d", {"groups": 1, "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}, {}, (MAP,), MAP),
+        ("conv2d", {"groups": 1, "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "padding_mode": "reflect"},
+         {"weight": np.ones((6, 6, 1, 1))}, (MAP,), MAP),
+        ("conv2d", {"groups": 1, "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)},
+         {"weight": np.ones((1, 1, 6, 6))}, (MAP,), MAP),
+        ("linear", {}, {}, (MAP,), MAP),
+        ("linear", {}, {"weight": np.ones((17, 16))}, (MAP,), MAP),
+        ("linear", {}, {"weight": np.ones((17, 17)), "bias": np.ones(3)}, (MAP,), MAP),
+        ("avg_pool2d", {}, {}, (MAP,), MAP),
+        ("avg_pool2d", {"kernel_size": (1, 1), "stride": (1, 1), "padding": (0, 0), "divisor_override": 0},
+         {}, (MAP,), MAP),
+        ("adaptive_avg_pool2d", {}, {}, (MAP[0],), MAP[0]),
+        ("mean", {}, {}, (MAP,), MAP[0]),
+        ("mean", {"dim": 4}, {}, (MAP,), MAP[0]),
+        ("mean", {"dim": (2, -2)}, {}, (MAP,), MAP[:, :, 0]),
+        ("mean", {"dim": "h"}, {}, (MAP,), MAP[0]),
+        ("mean", {"dim": 1}, {}, (MAP,), MAP),
+        ("add", {}, {}, (MAP, MAP, MAP), MAP),
+        ("mul", {}, {}, (), MAP),
+        ("dropout", {"training": True}, {}, (MAP,), MAP),
+    ],
+)  # fmt: skip
+def test_a_rule_that_lacks_something_says_nothing(kind, attributes, parameters, inputs, output):
+    """Somebody's own layer without an eps, a weight or a stride in the form we know is unjudged, and no error."""
+    assert RULES[kind].allowance(Call(attributes, parameters, inputs, output)) is None

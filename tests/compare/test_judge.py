@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import types
 
 import numpy as np
@@ -15,6 +16,7 @@ from layerdiff.compare.check import compare_networks
 from layerdiff.compare.judge import judge
 from layerdiff.compare.probe import dense_probe
 from layerdiff.compare.render.words import answer
+from layerdiff.compare.trace import Trace
 from layerdiff.errors import InputError
 
 
@@ -251,6 +253,54 @@ def test_what_the_network_returns_is_compared(make_resnet, x, change, verdict, s
     report = compare_networks(make_resnet(), _returns(make_resnet, change), x)
 
     assert (report.verdict, report.output) == (verdict, said)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Returns(Trace):
+    """A trace that knows what else than one tensor its network returned."""
+
+    returned_as: str = "a tuple of 2: item 0 is the output of fc"
+
+
+def test_what_is_not_one_tensor_is_different(make_resnet, x):
+    """A network that returns its logits in a tuple does not return what the expected one does; the report says it."""
+    expected, actual = (capture(make_resnet(), x) for _ in range(2))
+    fields = {field.name: getattr(actual, field.name) for field in dataclasses.fields(actual)}
+    wrapped = _Returns(**{**fields, "returned": None, "returned_by": None})
+    wrapped = dataclasses.replace(wrapped, returned_as=_Returns.returned_as)
+
+    report = judge(expected, wrapped, x)
+
+    assert report.verdict == "different"
+    assert report.output == "it returns a tuple of 2: item 0 is the output of fc, expected one tensor"
+    assert {layer.status for layer in report.layers} == {"same"}
+    with pytest.raises(InputError, match="the expected network's output is not what its operations give"):
+        judge(wrapped, expected, x)
+
+
+def test_a_reference_that_does_not_run_again_is_refused(make_resnet, x):
+    """Where the expected network's own operation raises when it is run again, nothing is judged, and it is named."""
+
+    class Once(nn.ReLU):
+        calls = 0
+
+        def forward(self, x):
+            Once.calls += 1
+            if Once.calls > 1:
+                raise RuntimeError("only once")
+            return super().forward(x)
+
+    expected = make_resnet()
+    expected.layer3[0].relu = nn.Sequential(Once())
+    trace = capture(make_resnet(), x)
+    expected.layer3[0].forward = types.MethodType(type(expected.layer3[0]).forward, expected.layer3[0])
+
+    Once.calls = -1
+    found = capture(expected, x)
+    with pytest.raises(
+        InputError, match=r"the expected network's \S+ cannot be run again, got RuntimeError: only once"
+    ):
+        judge(found, trace, x)
 
 
 def test_what_a_numpy_network_returns_is_compared(x):

@@ -200,8 +200,11 @@ def test_a_spoilt_run_is_refused(tmp_path, content, message):
         lambda layers: layers[0]["measures"][0].update(over=9),
         lambda layers: layers[0]["measures"][0].update(size=0),
         lambda layers: layers[0]["measures"][0].update(ratio=-1.0),
+        lambda layers: layers[0]["measures"][0].update(allowed=None, ratio=0.5),
+        lambda layers: layers[0].update(together=["nobody"]),
+        lambda layers: layers[0].update(together=[layers[0]["layer"]]),
     ],
-    ids=["without the first", "with the last twice", "over", "size", "ratio"],
+    ids=["without the first", "with the last twice", "over", "size", "ratio", "allowed", "together", "itself"],
 )
 def test_a_run_that_contradicts_itself_is_refused(trace, tmp_path, spoil):
     """A run with layers taken out or doubled, or figures that cannot be, is not judged again."""

@@ -109,8 +109,9 @@ def in_eval_mode(network: Any) -> Iterator[None]:
     """Every module of a torch network is in eval mode meanwhile, and in its own afterwards."""
     modules = list(network.modules()) if hasattr(network, "modules") else []
     training = [module.training for module in modules]
-    if modules:
-        network.eval()
+    # Not `eval()`: a candidate's `train` may be a training loop.
+    for module in modules:
+        module.training = False
     try:
         yield
     finally:

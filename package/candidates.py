@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layerdiff.candidate.guard import foreign
+from layerdiff.candidate.guard import Watched, foreign
 from layerdiff.candidate.home import Home
 from layerdiff.candidate.spec import Spec, parse_spec
 from layerdiff.errors import InputError
@@ -43,13 +43,13 @@ class Candidate:
     home: Home | None = field(default=None, repr=False)
 
     @contextlib.contextmanager
-    def at_work(self, doing: str) -> Iterator[None]:
+    def at_work(self, doing: str) -> Iterator[Watched]:
         """A block in which its code runs: watched where it is code that was loaded, see `candidate.guard`."""
         if self.home is None:
-            yield
+            yield Watched()
             return
-        with foreign(self.name, doing, home=self.home):
-            yield
+        with foreign(self.name, doing, home=self.home) as watched:
+            yield watched
 
     @property
     def kind(self) -> str:
@@ -59,12 +59,13 @@ class Candidate:
         return self.spec.kind
 
 
-def load_candidate(actual: str | Any, *, option: str = "actual") -> Candidate:
+def load_candidate(actual: str | Any, *, option: str = "actual", architecture: str = "resnet50") -> Candidate:
     """The candidate that `actual` names or is; somebody's code is imported and called.
 
     Args:
         actual: a spec (see `candidate.spec.parse_spec`), or a network.
         option: where it was given, for errors.
+        architecture: which of several networks in a file is wanted, where the spec does not say.
 
     Raises:
         InputError: there is no such thing, or it is no network.
@@ -75,7 +76,7 @@ def load_candidate(actual: str | Any, *, option: str = "actual") -> Candidate:
     if spec.kind in {"file", "module"}:
         from layerdiff.candidate.load import load_network
 
-        loaded = load_network(spec)
+        loaded = load_network(spec, architecture=architecture)
         file = Path(loaded.source_file) if loaded.source_file else None
         facts = [(f"{option}_sha256", loaded.sha256)] if loaded.sha256 else []
         facts += [(f"{option}_imports {path}", digest) for path, digest in loaded.imported.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,8 @@ def run(
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
 
-    candidates = [load_candidate(one) for one in actual] or [load_candidate("torch"), load_candidate("numpy")]
+    meant = expected.partition(":")[2] if isinstance(expected, str) and expected.startswith("torchvision:") else ""
+    candidates = [load_candidate(one, architecture=meant or "resnet50") for one in (actual or ("torch", "numpy"))]
     reference = load_reference(expected, candidates, _given(weights), [Path(i) for i in images], size, batch, until)
     transfer = _read_mapping(mapping)
     environment = {
@@ -261,8 +262,8 @@ class _Judging:
             from layerdiff.reference import torchvision_model
 
             network = torchvision_model(one.spec.target if one.spec else "")
-        with one.at_work("judgement"):
-            return judge_foreign(
+        with one.at_work("judgement") as watched:
+            report = judge_foreign(
                 self.reference.trace,
                 network,
                 self.reference.subject.x,
@@ -274,6 +275,7 @@ class _Judging:
                 until=self.until,
                 on_layer=self.on_layer,
             )
+        return replace(report, notes=(*report.notes, *watched.notes))
 
     def _trace(self, one: Candidate) -> Report:
         from layerdiff.compare.judge_trace import judge_trace

@@ -178,7 +178,8 @@ def _elided(layers: Sequence[LayerResult]) -> Iterator[str]:
 
 
 def _details(layer: LayerResult) -> Iterator[str]:
-    yield f"{layer.layer}: {layer.reason}"
+    other = f" ({layer.partner})" if layer.partner not in {None, layer.layer} else ""
+    yield f"{layer.layer}{other}: {layer.reason}"
     beyond = next((m for m in _by_weight(layer) if m.over or m.nonfinite_actual), None)
     if beyond is not None and not layer.problems:
         at = list(beyond.index)

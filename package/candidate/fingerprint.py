@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+# The reference: imported before any candidate can be, so that none can change it unseen.
+from torchvision.models import resnet
 
 __all__ = ["Fingerprint", "Replaced", "fingerprint", "replaced", "undo"]
 
@@ -92,15 +94,13 @@ def undo(changes: tuple[Replaced, ...]) -> None:
 
 
 def _owners() -> Iterator[Owner]:
-    # torchvision's network is the reference: it must not be changed either, where it is imported.
-    resnet = sys.modules.get("torchvision.models.resnet")
-    modules = [builtins, math, np, np.linalg, torch, nn, nn.functional, nn.init, *([resnet] if resnet else [])]
-    classes: dict[type, None] = {torch.Tensor: None, nn.Module: None, nn.Sequential: None}
-    for module in (nn, *([resnet] if resnet else [])):
+    yield from (builtins, math, np, np.linalg, torch, nn, nn.functional, nn.init, resnet)
+    classes: dict[type, None] = {torch.Tensor: None}
+    for module in (nn, resnet):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, nn.Module):
-                classes[value] = None
-    yield from modules
+                # With what it inherits from: nn.Conv2d computes in a private class that all convolutions share.
+                classes.update(dict.fromkeys(base for base in value.__mro__ if issubclass(base, nn.Module)))
     yield from classes
 
 

@@ -82,7 +82,7 @@ def foreign(place: str, doing: str, *, home: Home | None = None, seed: int | Non
     if watched.harm:
         raise InputError(
             f"{place}: its {doing} changes what every network here computes with, "
-            f"got {len(watched.harm)} changes, expected none",
+            f"got {len(watched.harm)} change{'s' * (len(watched.harm) != 1)}, expected none",
             notes=watched.harm,
             help="leave them out, or undo them where they are made: the expected network runs in the same process",
         )

@@ -180,7 +180,7 @@ def _check_arguments(place: str, function: Any, args: Sequence[Any], kwargs: Map
         unknown = [name for name in kwargs if name not in signature.parameters]
         near = did_you_mean(unknown[0], signature.parameters) if unknown else None
         raise InputError(
-            f"{place}: wrong arguments, got {first_line(error)}",
+            f"{place}: wrong arguments: {first_line(error)}",
             notes=[f"it takes {signature_of(function)}"],
             help=near or f"give them in parentheses, such as '{example}'; names are looked up in the file",
         ) from None

@@ -71,8 +71,6 @@ def stdout_to_stderr(printed: Printed) -> Iterator[None]:
             yield
         finally:
             _flush(sys.stdout)
-            _flush(stdout)
-            _flush(None)
             sys.stdin, sys.stdout, sys.stderr = streams
 
 
@@ -109,9 +107,10 @@ def _copy(number: int) -> int | None:
 
 
 def _flush(stream: Any) -> None:
-    # Streams of somebody's own may be closed or broken; what C still holds goes where it belongs by now.
+    # Streams of somebody's own may be closed or broken.
     with contextlib.suppress(Exception):
         if stream is not None:
             stream.flush()
+    # What C still holds back.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).fflush(None)

@@ -78,7 +78,7 @@ def command(
     """
     check_writable(output)
     specs = tuple(dict.fromkeys(candidates))
-    if runs_foreign_code((*specs, *([expected] if expected else []))) and not is_supervised():
+    if runs_foreign_code(specs, expected) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.running import run
 

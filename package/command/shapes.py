@@ -77,7 +77,7 @@ def command(
     A candidate's file is code, and it runs with your rights.
     """
     check_writable(output)
-    if runs_foreign_code([spec for spec in (expected, actual) if spec is not None]) and not is_supervised():
+    if runs_foreign_code([actual] if actual else [], expected) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.compare.ledger import ledger_to_json
     from layerdiff.compare.result import exit_code

@@ -86,7 +86,7 @@ def map_weights(
     The file can be edited and given to `run --map`. Exit code 1 if a tensor is left over on either side.
     """
     check_writable(output)
-    if runs_foreign_code((actual, *([expected] if expected else []))) and not is_supervised():
+    if runs_foreign_code([actual], expected) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.compare.weights_map import map_to_json, write_map
     from layerdiff.running import find_transfer

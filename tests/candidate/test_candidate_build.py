@@ -102,7 +102,7 @@ def test_lacking_arguments(write, refusal):
     write("class ResNet(nn.Module):\n    def __init__(self, block, layers: list, n=10, *, width):\n        pass\n")
 
     lines = [
-        "net.py:ResNet: wrong arguments, got missing a required argument: 'block'",
+        "net.py:ResNet: wrong arguments: missing a required argument: 'block'",
         "note: it takes (block, layers, n=10, *, width)",
         "help: give them in parentheses, such as 'net.py:ResNet(BLOCK, LAYERS, width=WIDTH)'; "
         "names are looked up in the file",
@@ -116,7 +116,7 @@ def test_unknown_arguments(write, refusal):
     write("def build(depth=50):\n    return depth\n")
 
     expected = [
-        "net.py:build: wrong arguments, got got an unexpected keyword argument 'depht'",
+        "net.py:build: wrong arguments: got an unexpected keyword argument 'depht'",
         "note: it takes (depth=50)",
         "help: did you mean depth?",
     ]

@@ -101,6 +101,10 @@ HARMFUL = {
     "nn.Module.__call__ = lambda self, x: x": "torch.nn.modules.module.Module.__call__ was replaced",
     "nn.BatchNorm2d = nn.InstanceNorm2d": "torch.nn.BatchNorm2d was replaced",
     "nn.Conv2d.forward = lambda self, x: x": "torch.nn.modules.conv.Conv2d.forward was replaced",
+    "nn.modules.conv._ConvNd.reset_parameters = None":
+        "torch.nn.modules.conv._ConvNd.reset_parameters was replaced",
+    "nn.modules.batchnorm._BatchNorm.forward = lambda self, x: x":
+        "torch.nn.modules.batchnorm._BatchNorm.forward was replaced",
     "np.maximum = np.minimum": "numpy.maximum was replaced",
     "import builtins; builtins.sum = max": "builtins.sum was replaced",
     "from torchvision.models import resnet; resnet.Bottleneck.expansion = 2":
@@ -115,7 +119,7 @@ HARMFUL = {
 def test_harmful_changes_are_put_back_and_refused(code):
     """What every network here computes with is put back, and whoever changed it is not judged."""
     assert run_foreign(code) == [
-        "net.py:Net: its forward pass changes what every network here computes with, got 1 changes, expected none",
+        "net.py:Net: its forward pass changes what every network here computes with, got 1 change, expected none",
         f"note: {HARMFUL[code]}",
         "help: leave them out, or undo them where they are made: the expected network runs in the same process",
     ]
@@ -322,7 +326,8 @@ def test_what_is_still_held_goes_where_it_belongs():
         "    sys.__stdout__.flush()\n"
         "    ctypes.CDLL(None).printf(b'theirs\\n')\n"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    held = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, env=held)
 
     assert (done.stdout, done.stderr) == ("ours\n", "theirs\n")
 

@@ -19,21 +19,31 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
+def write_files(folder: Path) -> None:
+    """The files that the README shows, under their names."""
+    for name, text in re.findall(r"^```python title=(\S+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+        (folder / name).write_text(text)
+
+
 def test_every_console_example_runs(layerdiff, tmp_path):
-    """Every command of the README, in its order, in one empty folder: exit 0."""
+    """Every command of the README, in its order, in a folder with the files it shows: the exit code it says, else 0."""
+    write_files(tmp_path)
     commands = [line[2:] for block in blocks("console") for line in block.splitlines()]
 
-    assert len(commands) >= 10
+    assert len(commands) >= 15
     for command in commands:
-        name, *arguments = shlex.split(command)
+        name, *arguments = shlex.split(command, comments=True)
         assert name == "layerdiff"
         done = layerdiff(*arguments, cwd=tmp_path)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        said = re.search(r"# exit code (\d)$", command)
+        code = int(said[1]) if said else 0
+        assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
 
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_every_python_example_runs(code, tmp_path):
     """Every Python example of the README runs, its assertions included."""
+    write_files(tmp_path)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
@@ -57,6 +67,16 @@ def test_the_example_report_is_what_the_command_prints():
         == 2
     )
     assert all(len(line) <= 80 for line in example.splitlines())
+
+
+def test_the_report_on_the_example_is_what_the_command_prints(layerdiff, tmp_path):
+    """Every line of the README's report on its own example stands in the real one."""
+    write_files(tmp_path)
+    example = re.search(r"^18 ✗.*?(?=^```$)", README, re.MULTILINE | re.DOTALL)[0]
+
+    printed = layerdiff("run", "--actual", "net.py", "--weights", "synthetic", cwd=tmp_path).stdout.splitlines()
+
+    assert [line for line in example.splitlines() if line and line not in printed] == []
 
 
 def test_every_link_leads_somewhere():

@@ -69,14 +69,15 @@ def kind_of_own_class(
     layers = [op for op in inside if op.kind in {"conv2d", "batch_norm"}]
     if strangers or layers:
         return None
-    return _kind_of_tensors(own) if own else (name if leaf else None)
+    return _kind_of_tensors(own, len(inside[-1].shape)) if own else (name if leaf else None)
 
 
-def _kind_of_tensors(own: Mapping[str, tuple[int, ...]]) -> str | None:
+def _kind_of_tensors(own: Mapping[str, tuple[int, ...]], rank: int) -> str | None:
     ranks = sorted(len(shape) for shape in own.values())
     large = [rank for rank in ranks if rank >= 2]
     if len(large) > 1 or len(ranks) - len(large) > (1 if large else 4):
         return None
     if large:
-        return {4: "conv2d", 2: "linear"}.get(large[0])
+        # Kernels that were run together to a matrix still make maps.
+        return {4: "conv2d", 2: "conv2d" if rank == 4 else "linear"}.get(large[0])
     return "batch_norm" if len(ranks) >= 2 and len(set(own.values())) == 1 else None

@@ -13,6 +13,7 @@ from layerdiff.compare.align import align
 from layerdiff.compare.capture import capture_to_the_end
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.judge import DTYPES, Dtype, judge
+from layerdiff.compare.layout_trials import with_layouts_tried
 from layerdiff.compare.result import Report
 from layerdiff.compare.shape_errors import explain_crash_finding
 from layerdiff.compare.structure import Structure, structure_of
@@ -94,7 +95,8 @@ def propose_transfer(expected: Trace, network: Any, x: Array, weights: Mapping[s
         alignment = align(
             expected.ops, trace.ops, expected_output=expected.returned_by, actual_output=trace.returned_by
         )
-        return propose(weights, tensors, alignment, trace.used)
+        transfer = propose(weights, tensors, alignment, trace.used)
+        return with_layouts_tried(transfer, weights, tensors, alignment, x.shape)
 
 
 def tensors_of(network: Any) -> dict[str, Array]:

@@ -34,7 +34,8 @@ def fitting(expected: tuple[int, ...], actual: tuple[int, ...]) -> list[Axes]:
     """
     if int(np.prod(expected)) != int(np.prod(actual)):
         return []
-    orders = list(_orders(len(expected)))
+    # Height before width: kernels are square, and which is which no shape tells.
+    orders = [axes for axes in _orders(len(expected)) if len(axes) < 4 or axes.index(2) < axes.index(3)]
     if len(actual) < len(expected):
         # Axes that are run together are mostly those of patches, and torch's patches have the channels outermost.
         orders.sort(key=lambda axes: axes not in _OF_PATCHES)

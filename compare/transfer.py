@@ -20,7 +20,10 @@ from layerdiff.compare.pairs import Alignment, Pair
 from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
-__all__ = ["Carried", "Transfer", "by_names", "propose", "transferred"]
+__all__ = ["BY_NAME", "Carried", "Transfer", "by_names", "propose", "transferred"]
+
+BY_NAME = "the same name"
+"""The reason of what was carried over to its namesake."""
 
 _UNTOUCHED = "num_batches_tracked"
 
@@ -68,7 +71,7 @@ def by_names(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> Tran
     names = [name for name in expected if not name.endswith(_UNTOUCHED)]
     if any(name not in actual or actual[name].shape != expected[name].shape for name in names):
         return None
-    return Transfer(tuple(Carried(name, name, None, "the same name") for name in names))
+    return Transfer(tuple(Carried(name, name, None, BY_NAME) for name in names))
 
 
 def propose(

@@ -373,10 +373,9 @@ class _Watch(TorchFunctionMode):
 
 def _of_function(kind: str, named: Mapping[str, Any], native: bool) -> _What:
     tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
-    attributes = settings(kind, named)
     if kind == "conv2d" and "weight" in tensors:
-        attributes["kernel_size"] = tuple(tensors["weight"].shape[2:])
-    return _What(kind, attributes, tensors, tensors, native)
+        named = {**named, "kernel_size": tuple(tensors["weight"].shape[2:])}
+    return _What(kind, settings(kind, named), tensors, tensors, native)
 
 
 def _of_module(call: _Call) -> _What:

@@ -123,7 +123,22 @@ def tidy(kind: str, found: Mapping[str, object]) -> dict[str, object]:
         kept["stride"] = kept.get("kernel_size")
     if kept.get("padding_mode") == "zeros":
         del kept["padding_mode"]
-    return {name: _pair(value) if name in _PAIRS and kind != "pad" else value for name, value in kept.items()}
+    tidied = {name: _pair(value) if name in _PAIRS and kind != "pad" else value for name, value in kept.items()}
+    if isinstance(tidied.get("padding"), str):
+        tidied["padding"] = _in_numbers(tidied)
+    return tidied
+
+
+def _in_numbers(attributes: Mapping[str, object]) -> object:
+    """`valid` and `same` as numbers; as they are where more is padded on one side than on the other."""
+    padding, kernel_size = attributes["padding"], attributes.get("kernel_size")
+    dilation = attributes.get("dilation", (1, 1))
+    if padding == "valid":
+        return (0, 0)
+    if not isinstance(kernel_size, tuple) or not isinstance(dilation, tuple):
+        return padding
+    spans = [d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True)]
+    return padding if any(span % 2 for span in spans) else tuple(span // 2 for span in spans)
 
 
 def _pair(value: object) -> object:

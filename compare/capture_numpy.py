@@ -51,6 +51,8 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool, survi
             message = (str(error).splitlines() or ["no message"])[0]
             recorder.recording.crash = Crash("", "", "", type(error).__name__, message, source=line)
         else:
+            if isinstance(output, np.ndarray):
+                recorder.takes(output, lambda: output, "the network's end")
             recorder.returns(output, np.array(output) if isinstance(output, np.ndarray) else None)
     return recorder.recording
 
@@ -67,6 +69,9 @@ def _hooked(network: Any, recorder: Recorder) -> Iterator[None]:
 def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Array], None]:
     def hook(layer: Any, inputs: tuple[Array, ...], output: Array) -> None:
         name = recorder.name(path)
+        for array in inputs:
+            if array is not output:
+                recorder.takes(array, lambda array=array: array, name)  # type: ignore[misc]
         kind = kind_of_class(type(layer).__name__)
         op = Op(
             layer=name,

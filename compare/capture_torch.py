@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.folding import kind_of_own_class, roles_by_name
 from layerdiff.compare.functions import ROLES, name_of_function, named_arguments, settings
-from layerdiff.compare.kinds import attributes_of, kind_of_class
+from layerdiff.compare.kinds import LOOKING, attributes_of, family, kind_of_class
 from layerdiff.compare.native import is_native_function, is_native_module, native_call
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line, line_of_traceback
@@ -35,7 +35,7 @@ from layerdiff.compare.torch_facts import (
     own_tensors,
     tensors_in,
 )
-from layerdiff.compare.torch_state import buffers_restored
+from layerdiff.compare.torch_state import buffers_restored, random_state
 from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
@@ -83,10 +83,12 @@ def _record(
     with contextlib.ExitStack() as stack:
         for manager in managers:
             stack.enter_context(manager)
+        drawn = random_state()
         try:
             output = network(x)
         except StopForward:
             recording.stopped = True
+            return recording
         except ValueLeftError:
             raise
         except _WatchingFailed as failed:
@@ -98,10 +100,16 @@ def _record(
                 raise
             recording.crash = watch.crash_of(error)
             return recording
-    recording.crash = None
-    if not recording.stopped:
-        values = array_of(output).copy() if isinstance(output, Tensor) and not output.is_meta else None
-        recorder.returns(output, values, "" if isinstance(output, Tensor) else description(output, recorder.producer))
+        recording.random = random_state() != drawn
+        recording.crash = None
+        # Before the buffers are put back: what is returned may be one of them.
+        with _ours("the network's end"):
+            if isinstance(output, Tensor) and not output.is_meta:
+                recorder.takes(output, lambda: array_of(output), "the network's end")
+                recorder.returns(output, array_of(output).copy())
+            else:
+                words = "" if isinstance(output, Tensor) else description(output, recorder.producer)
+                recorder.returns(output, None, words)
     return recording
 
 
@@ -167,7 +175,10 @@ class _Watch(TorchFunctionMode):
             self._follow(given.leaves, output)
             return output
         kind = name_of_function(func)
+        if kind in LOOKING and (line := calling_line()) is not None:
+            self._recorder.recording.looks.add(line)
         named = named_arguments(func, kind, args, kwargs)
+        self._takes(given, joined(self._scope, kind))
         if is_neutral(kind, args):
             kind = "identity"
         what = _of_function(kind, named, is_native_function(func, kwargs))
@@ -182,6 +193,10 @@ class _Watch(TorchFunctionMode):
             with _ours(kind):
                 self._function(what, given, tensor, FunctionCall(func, given.emptied(), pick, gives_first=assigns))
         return output
+
+    def _takes(self, given: Arguments, by: str) -> None:
+        for tensor in given.inputs:
+            self._recorder.takes(tensor, lambda tensor=tensor: array_of(tensor), by)  # type: ignore[misc]
 
     def _function(self, what: _What, given: Arguments, output: Tensor, call: TensorCall) -> None:
         name, inputs = what.kind, given.inputs
@@ -235,8 +250,14 @@ class _Watch(TorchFunctionMode):
     def _entering(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         path = self._paths.get(id(module)) if id(module) in self._paths else joined(self._scope, type(module).__name__)
         atomic = (bool(self._calls) and self._calls[-1].atomic) or is_atomic(module)
+        # A hook of the network's own may change what the module is given: that is part of what runs in it.
+        own_hooks = bool(module._forward_pre_hooks)
+        atomic = atomic and not own_hooks
         call = _Call(module, path or "", atomic, len(self._recorder.recording.ops))
         self._calls.append(call)
+        if call.atomic and not (len(self._calls) > 1 and self._calls[-2].atomic):
+            with _ours(call.path):
+                self._takes(flattened(inputs, {}, self._made), call.path)
         if module._forward_hooks:
             # A hook of the network's own may change what the module gives, and runs after those for all modules.
             call.hook = module.register_forward_hook(self._left, with_kwargs=True, always_call=True)
@@ -305,7 +326,7 @@ class _Watch(TorchFunctionMode):
     def _wrapped(self, call: _Call, op: Op) -> Op:
         """One operation in a wrapper: what is known of it, under the wrapper's name."""
         name = type(call.module).__name__
-        kind = op.kind if kind_of_class(name) == name else kind_of_class(name)
+        kind = kind_of_class(name) if family(kind_of_class(name), op.kind) and not _is_bounded(op) else op.kind
         attributes = {**attributes_of(kind, call.module), **op.attributes}
         layer = self._recorder.name(call.path)
         return replace(op, layer=layer, path=call.path, kind=kind, attributes=attributes, native=False)
@@ -371,6 +392,11 @@ class _Watch(TorchFunctionMode):
         self._crash = (error, crash, op)
 
 
+def _is_bounded(op: Op) -> bool:
+    """Whether an operation cuts values off above: a class that is called ReLU is none then."""
+    return op.kind in {"hardtanh", "relu6"} or (op.kind == "clamp" and op.attributes.get("max") is not None)
+
+
 def _of_function(kind: str, named: Mapping[str, Any], native: bool) -> _What:
     tensors = {role: named[role] for role in ROLES if isinstance(named.get(role), Tensor)}
     if kind == "conv2d" and "weight" in tensors:
@@ -391,8 +417,10 @@ class _WatchingFailed(BaseException):
 
 @contextlib.contextmanager
 def _ours(what: str) -> Iterator[None]:
+    """Our own work, which is not the network's: neither what it does to tensors nor what it raises."""
     try:
-        yield
+        with torch._C.DisableTorchFunction():
+            yield
     except (StopForward, ValueLeftError):
         raise
     except Exception as error:

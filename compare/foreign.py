@@ -102,7 +102,9 @@ def propose_transfer(expected: Trace, network: Any, x: Array, weights: Mapping[s
 def tensors_of(network: Any) -> dict[str, Array]:
     """The network's own floating-point tensors by their names in its state dict: its memory, not copies of it."""
     state = network.state_dict()
-    arrays = {key: value if isinstance(value, np.ndarray) else value.detach().numpy() for key, value in state.items()}
+    # A module may put something else than tensors into its state dict.
+    tensors = {key: value for key, value in state.items() if hasattr(value, "dtype")}
+    arrays = {key: value if isinstance(value, np.ndarray) else value.detach().numpy() for key, value in tensors.items()}
     return {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
 
 

@@ -28,6 +28,7 @@ _SIGNATURES: dict[str, tuple[str, ...]] = {
     "mean": ("input", "dim", "keepdim"),
     "pad": ("input", "padding", "mode", "value"),
     "clamp": ("input", "min", "max"),
+    "hardtanh": ("input", "min_val", "max_val"),
     "max_pool2d_with_indices": ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode"),
 }
 

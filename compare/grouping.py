@@ -353,7 +353,7 @@ def _lacks_before(group: Group, draft: _Draft) -> bool:
 def _is_glue(op: Op) -> bool:
     # Dropout that is at work is no filler.
     at_work = bool(op.attributes.get("training")) and op.attributes.get("p") != 0
-    return op.kind in IDLE | MOVING and len(op.inputs) == 1 and not op.parameters and not at_work
+    return op.kind in IDLE | MOVING and len(set(op.inputs)) == 1 and not op.parameters and not at_work
 
 
 def _expected_fillers(draft: _Draft) -> _Draft:

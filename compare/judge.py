@@ -19,6 +19,8 @@ from layerdiff.errors import InputError
 
 __all__ = ["DTYPES", "Dtype", "judge"]
 
+_LOOKS = "its code looks at values ({line}): only the way that this input takes was judged"
+
 Dtype = Literal["float32", "float64"]
 DTYPES: tuple[Dtype, ...] = ("float32", "float64")
 
@@ -90,6 +92,7 @@ def judge(
         known, problem = True, ""
         if crash is None:
             known, problem = output_problem(expected, actual, alignment, lanes[x.dtype.name], until)
+        blind = crash is None and _is_blind(expected, actual, lanes[x.dtype.name], until)
     layers.sort(key=lambda layer: layer.index)
     report = Report(
         expected=expected.network,
@@ -101,8 +104,34 @@ def judge(
         output_known=known,
         crash=crash,
         until=until,
+        notes=tuple(
+            f"its code looks at values ({line}): only the way that this input takes was judged" for line in actual.looks
+        ),
+        doubts=_doubts(actual, blind=blind and not known),
+        blind=blind,
     )
     return settle(report)
+
+
+def _is_blind(expected: Trace, actual: Trace, lane: Lane, until: str | None) -> bool:
+    """Whether something happened that could not be seen, and what was returned does not say that it was wrong."""
+    if not actual.unseen and (actual.returned_by is not None or until is not None):
+        return False
+    want, have = expected.returned, actual.returned
+    if until is not None or want is None or have is None:
+        return bool(actual.unseen)
+    return have.shape == want.shape and lane.agrees(have, want)
+
+
+def _doubts(actual: Trace, *, blind: bool) -> tuple[str, ...]:
+    doubts = list(actual.unseen)
+    if blind and not doubts:
+        doubts.append(
+            "what it returns agrees, and was made where nothing can be watched: TorchScript, another thread, NumPy"
+        )
+    if actual.random:
+        doubts.append("it draws random numbers in eval mode: it may give something else the next time")
+    return tuple(doubts)
 
 
 def _refuse_other_input(x: Array, *traces: Trace) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 __all__ = [
     "ARITHMETIC",
     "IDLE",
+    "LOOKING",
     "MOVING",
     "PLAIN",
     "attributes_of",
@@ -51,6 +52,8 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "leaky_relu": ("negative_slope",),
     "pad": ("padding", "value"),
     "mean": ("dim", "keepdim"),
+    "clamp": ("min", "max"),
+    "hardtanh": ("min_val", "max_val"),
 }
 
 _PAIRS = {"kernel_size", "stride", "padding", "dilation", "output_size"}
@@ -74,6 +77,9 @@ PLAIN = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "avg_pool2d", "
                    "mean", "relu6", "leaky_relu", "gelu", "silu", "elu", "adaptive_max_pool2d", "hardtanh", "sigmoid",
                    "cat", "add_relu"}) | IDLE | MOVING  # fmt: skip
 """Kinds that stand for a layer of a network by themselves, so that a class made of them need not be one operation."""
+
+LOOKING = frozenset({"bool", "item", "tolist", "numpy", "float_", "int", "index", "array", "equal", "allclose"})
+"""Functions that give a network's code a value to look at, instead of a tensor to go on with."""
 
 _FAMILIES: tuple[frozenset[str], ...] = (
     frozenset({"relu", "relu6", "leaky_relu", "gelu", "silu", "elu", "sigmoid", "tanh", "hardtanh", "clamp", "selu",

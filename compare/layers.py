@@ -41,7 +41,7 @@ def layer_results(pair: Pair, found: Sequence[Found], places: Mapping[str, int])
                 measures=tuple(measure for one in found for measure in one.measures),
                 problems=tuple(dict.fromkeys(problems)),
                 differences=differences,
-                parameters_differ=last is not None and not parameters_proven(op, other),
+                parameters_differ=last is not None and not _uses_the_same(op, other, pair),
                 source=(other or last or op).source if last else None,
                 together=tuple(layer for layer in ids if layer != op.layer),
                 written_as=written_as(pair),
@@ -53,6 +53,15 @@ def layer_results(pair: Pair, found: Sequence[Found], places: Mapping[str, int])
             )
         )
     return results
+
+
+def _uses_the_same(op: Op, other: Op | None, pair: Pair) -> bool:
+    """Whether the candidate's layer is known to work with the expected parameters.
+
+    That it holds them says so for torch's own code. What somebody wrote himself may still do something to them.
+    """
+    native = all(one.native for one in pair.actual)
+    return parameters_proven(op, other) and (native or not op.parameters)
 
 
 def written_as(pair: Pair) -> tuple[str, ...]:

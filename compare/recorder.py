@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerdiff.compare.crash import Crash
+from layerdiff.compare.imprint import imprint
 from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
 
 __all__ = ["Recorder", "Recording", "StopForward", "ValueLeftError"]
@@ -39,6 +40,9 @@ class Recording:
         crash: the operation that raised, if one did and the network did not catch it.
         crashed: that operation, as if it had run; its shape is not known.
         used: names, in the state dict, of the parameters and buffers that took part.
+        unseen: what happened to values without being an operation that could be seen, in words.
+        looks: lines of the network's code that look at values, and may choose their way by them.
+        random: whether random numbers were drawn.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -50,6 +54,9 @@ class Recording:
     crash: Crash | None = None
     crashed: Op | None = None
     used: set[str] = field(default_factory=set)
+    unseen: list[str] = field(default_factory=list)
+    looks: set[str] = field(default_factory=set)
+    random: bool = False
 
 
 class Recorder:
@@ -67,6 +74,7 @@ class Recorder:
         self._namer = Namer()
         self._producers: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._folded: dict[str, str] = {}
+        self._imprints: dict[str, int] = {}
         self._owns(x, INPUT)
 
     def producer(self, value: Any) -> str | None:
@@ -90,6 +98,9 @@ class Recorder:
             StopForward: it lies behind the part that was asked for.
         """
         layer, ops = self._namer.name(path), self.recording.ops
+        if layer == INPUT:
+            # A layer may be called as the network's input is called here.
+            layer = self._namer.name(path)
         part = self._until
         if part is not None and not is_within(layer, part) and any(is_within(op.layer, part) for op in ops):
             raise StopForward
@@ -100,6 +111,8 @@ class Recorder:
         self.recording.ops.append(op)
         self.recording.used.update(op.keys.values())
         self._owns(output, op.layer)
+        if not _is_meta(output):
+            self._imprints[op.layer] = imprint(values())
         if self._keep:
             # A copy: a later operation in place would change it under our hands.
             self.recording.values[op.layer] = values().copy()
@@ -113,6 +126,16 @@ class Recorder:
             self.recording.values.pop(inner.layer, None)
         self.add(op, output, values)
 
+    def takes(self, value: Any, values: Callable[[], Array], by: str) -> None:
+        """Note that `by` takes `value`; one that is not what it was made is noted as written to unseen."""
+        layer = self.producer(value)
+        if layer not in self._imprints or _is_meta(value) or self._imprints[layer] == imprint(values()):
+            return
+        self.recording.unseen.append(
+            f"what {layer} gave is not what {by} takes: it was written to in between, in a way that could not be seen"
+        )
+        del self._imprints[layer]
+
     def returns(self, output: Any, array: Array | None, words: str = "") -> None:
         """Note what the network gave; `array` is a copy of its values, None if it is not one array."""
         self.recording.returned_by = self.producer(output)
@@ -121,3 +144,7 @@ class Recorder:
 
     def _owns(self, value: Any, layer: str) -> None:
         self._producers[id(value)] = (weakref.ref(value), layer)
+
+
+def _is_meta(value: Any) -> bool:
+    return bool(getattr(value, "is_meta", False))

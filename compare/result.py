@@ -149,6 +149,8 @@ class Report:
         explanation: why it raised, as far as the shapes say.
         until: the part of the network that was judged; None for all of it.
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
+        blind: whether something happened in the candidate that could not be seen, and what it returned is right all the
+            same: then nothing that was found can be relied on.
         doubts: what stands against the verdict `same`, though every layer may agree.
         replayed: whether each layer was also judged by itself; False where only recorded values were compared.
         probes: what each layer had to go through by itself; a recorded trace cannot go through the dense one.
@@ -169,6 +171,7 @@ class Report:
     until: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    blind: bool = False
     replayed: bool = True
     probes: tuple[Probe, ...] = ("activations", "dense")
     verdict: Verdict = "unknown"

@@ -61,7 +61,8 @@ def structure_of(network: Any, shape: tuple[int, ...], *, name: str | None = Non
     """
     if hasattr(network, "named_modules"):
         recording = _of_torch(network, shape)
-        tensors = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        state = network.state_dict().items()
+        tensors = {key: tuple(tensor.shape) for key, tensor in state if hasattr(tensor, "shape")}
         parameters = frozenset(key for key, _ in network.named_parameters(remove_duplicate=False))
     elif hasattr(network, "named_layers"):
         recording = record_numpy(network, np.zeros(shape, np.float32), until=None, keep=False)

@@ -45,7 +45,8 @@ class Arguments:
 
     def filled(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments and keywords with `tensors` in the slots, all other tensors in their precision."""
-        leaves = [_like(leaf, tensors[0].dtype) for leaf in self.leaves]
+        # What a function is given as its running statistics it may write to.
+        leaves = [_like(leaf, tensors[0].dtype, copy=_is_vector(leaf)) for leaf in self.leaves]
         for i, tensor in zip(self.slots, tensors, strict=True):
             leaves[i] = tensor
         args, kwargs = tree_unflatten(leaves, self.spec)
@@ -120,6 +121,10 @@ def runner(call: TensorCall, *, draws: bool = True) -> Callable[..., Array]:
         return result
 
     return run
+
+
+def _is_vector(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.ndim == 1
 
 
 def _picked(result: Any, pick: int | None) -> Tensor:

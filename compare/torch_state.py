@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["buffers_restored", "on_meta"]
+__all__ = ["buffers_restored", "on_meta", "random_state"]
 
 
 @contextlib.contextmanager
@@ -38,12 +40,23 @@ def on_meta(network: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def buffers_restored(network: nn.Module) -> Iterator[None]:
-    """The network's buffers are afterwards what they were."""
-    saved = {name: buffer.clone() for name, buffer in network.named_buffers() if not buffer.is_meta}
+    """The network's buffers are afterwards the tensors that they were, with the values that they had."""
+    saved = [
+        (module._buffers, name, buffer, None if buffer is None or buffer.is_meta else buffer.clone())
+        for module in network.modules()
+        for name, buffer in module._buffers.items()
+    ]
     try:
         yield
     finally:
         with torch.no_grad():
-            for name, buffer in network.named_buffers():
-                if name in saved:
-                    buffer.copy_(saved[name])
+            for buffers, name, buffer, values in saved:
+                buffers[name] = buffer
+                if buffer is not None and values is not None:
+                    buffer.copy_(values)
+
+
+def random_state() -> tuple[object, ...]:
+    """The state of the random generators of torch, NumPy and Python: equal to an earlier one if nothing was drawn."""
+    _, keys, position, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - it is the network that uses it
+    return (torch.random.get_rng_state().numpy().tobytes(), keys.tobytes(), position, *rest, random.getstate())

@@ -73,6 +73,9 @@ class Trace:
         returned_by: layer id of the operation that made it; None where none of those recorded did.
         returned_as: what the network gave, in words, where it is not one array.
         used: names, in the network's state dict, of the tensors that took part; empty where that is not known.
+        unseen: what happened to values without being an operation that could be seen, in words.
+        looks: lines of the network's code that look at values, and may choose their way by them.
+        random: whether random numbers were drawn.
         until: the part of the network after which it was stopped; None where it ran to its end.
         input_digest: SHA-256 of the input's shape, dtype and bytes.
         floors: for each layer the largest end-to-end error that rounding can explain, by layer id, where
@@ -88,6 +91,9 @@ class Trace:
     returned_by: str | None = None
     returned_as: str = ""
     used: frozenset[str] = field(default=frozenset(), repr=False)
+    unseen: tuple[str, ...] = ()
+    looks: tuple[str, ...] = ()
+    random: bool = False
     until: str | None = None
     input_digest: str = ""
     floors: Mapping[str, float] = field(default_factory=dict, repr=False)

@@ -52,6 +52,8 @@ def _groups(layers: Iterable[LayerResult]) -> list[list[LayerResult]]:
 
 def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
     statuses = {layer.status for layer in layers}
+    if report.blind:
+        return "unknown"
     if report.crash is not None or report.extra or report.output or statuses & {"fault", "missing"}:
         return "different"
     return "same" if statuses == {"same"} and report.output_known and not report.doubts else "unknown"

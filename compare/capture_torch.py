@@ -23,7 +23,7 @@ from layerdiff.compare.kinds import LOOKING, attributes_of, family, kind_of_clas
 from layerdiff.compare.native import is_native_function, is_native_module, native_call
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line, line_of_traceback
-from layerdiff.compare.torch_calls import Arguments, FunctionCall, ModuleCall, TensorCall, flattened, runner
+from layerdiff.compare.torch_calls import Arguments, Derived, FunctionCall, ModuleCall, TensorCall, flattened, runner
 from layerdiff.compare.torch_facts import (
     array_of,
     description,
@@ -158,6 +158,7 @@ class _Watch(TorchFunctionMode):
         self._origins: dict[int, tuple[weakref.ref[Any], frozenset[str]]] = {}
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
             self._origins[id(tensor)] = (weakref.ref(tensor), frozenset({name}))
+        self._derived: dict[int, Derived] = {}
         self._crash: tuple[BaseException, Crash, Op] | None = None
 
     # What runs
@@ -172,7 +173,7 @@ class _Watch(TorchFunctionMode):
         given = flattened(args, {name: value for name, value in kwargs.items() if name != "out"}, self._made)
         if not given.slots:
             output = func(*args, **kwargs)
-            self._follow(given.leaves, output)
+            self._follow(func, given, output)
             return output
         kind = name_of_function(func)
         if kind in LOOKING and (line := calling_line()) is not None:
@@ -185,13 +186,19 @@ class _Watch(TorchFunctionMode):
         try:
             output = func(*args, **kwargs)
         except Exception as error:
-            self._keep_crash(error, joined(self._scope, kind), what, given.inputs, FunctionCall(func, given.emptied()))
+            again = FunctionCall(func, self._with_derived(given.emptied()))
+            self._keep_crash(error, joined(self._scope, kind), what, given.inputs, again)
             raise
         # An assignment into a slice gives nothing, and changes its first argument.
         assigns = kind == "setitem"
         for pick, tensor in tensors_in(args[0] if assigns else output):
             with _ours(kind):
-                self._function(what, given, tensor, FunctionCall(func, given.emptied(), pick, gives_first=assigns))
+                self._function(
+                    what,
+                    given,
+                    tensor,
+                    FunctionCall(func, self._with_derived(given.emptied()), pick, gives_first=assigns),
+                )
         return output
 
     def _takes(self, given: Arguments, by: str) -> None:
@@ -251,13 +258,13 @@ class _Watch(TorchFunctionMode):
         path = self._paths.get(id(module)) if id(module) in self._paths else joined(self._scope, type(module).__name__)
         atomic = (bool(self._calls) and self._calls[-1].atomic) or is_atomic(module)
         # A hook of the network's own may change what the module is given: that is part of what runs in it.
-        own_hooks = bool(module._forward_pre_hooks)
-        atomic = atomic and not own_hooks
+        atomic = atomic and not module._forward_pre_hooks
         call = _Call(module, path or "", atomic, len(self._recorder.recording.ops))
         self._calls.append(call)
-        if call.atomic and not (len(self._calls) > 1 and self._calls[-2].atomic):
-            with _ours(call.path):
-                self._takes(flattened(inputs, {}, self._made), call.path)
+        with _ours(call.path):
+            call.arguments = flattened(inputs, {}, self._made)
+            if call.atomic and not (len(self._calls) > 1 and self._calls[-2].atomic):
+                self._takes(call.arguments, call.path)
         if module._forward_hooks:
             # A hook of the network's own may change what the module gives, and runs after those for all modules.
             call.hook = module.register_forward_hook(self._left, with_kwargs=True, always_call=True)
@@ -274,7 +281,9 @@ class _Watch(TorchFunctionMode):
         try:
             if not inside_other:
                 with _ours(call.path):
-                    call.arguments = flattened(args, kwargs, self._made)
+                    # Where a hook of its own changed what it was given, it is what came before that hook.
+                    if not call.module._forward_pre_hooks:
+                        call.arguments = flattened(args, kwargs, self._made)
                     self._module(call, output)
         finally:
             if call.hook is not None:
@@ -355,11 +364,19 @@ class _Watch(TorchFunctionMode):
         ref, names = self._origins.get(id(tensor), (None, frozenset[str]()))
         return names if ref is not None and ref() is tensor else frozenset()
 
-    def _follow(self, leaves: Sequence[Any], output: object) -> None:
-        """What is made of parameters alone is still theirs: permuted, reshaped, cast."""
-        names = frozenset[str]().union(*(self._made_of(leaf) for leaf in leaves if isinstance(leaf, Tensor)))
-        if names and isinstance(output, Tensor) and not self._made_of(output):
-            self._origins[id(output)] = (weakref.ref(output), names)
+    def _follow(self, function: Any, given: Arguments, output: object) -> None:
+        """What is made of parameters alone is still theirs: permuted, reshaped, scaled."""
+        tensors = [leaf for leaf in given.leaves if isinstance(leaf, Tensor)]
+        names = frozenset[str]().union(*(self._made_of(tensor) for tensor in tensors))
+        if not names or not isinstance(output, Tensor) or self._made_of(output):
+            return
+        self._origins[id(output)] = (weakref.ref(output), names)
+        self._derived[id(output)] = Derived(output, function, self._with_derived(given))
+
+    def _with_derived(self, given: Arguments) -> Arguments:
+        """The arguments of a call, with how each tensor in them was made of the network's own."""
+        leaves = (self._derived.get(id(leaf), leaf) if isinstance(leaf, Tensor) else leaf for leaf in given.leaves)
+        return replace(given, leaves=tuple(leaves))
 
     # Where it ended
 

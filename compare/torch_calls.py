@@ -14,10 +14,37 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.trace import Array
 
-__all__ = ["Arguments", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "runner"]
+__all__ = ["Arguments", "Derived", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "runner"]
 
 TensorCall = Callable[[Sequence[Tensor]], Tensor]
 """Takes the tensors that come from other operations, in order; gives one tensor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Derived:
+    """A tensor that the network made of its own parameters alone: a kernel turned round, a scale out of a variance.
+
+    In another precision it is made again: cast, it would keep the roundings of the one it was made in.
+
+    Attributes:
+        tensor: as the network made it.
+        function: by which.
+        arguments: of that, parameters and tensors of this kind among them.
+    """
+
+    tensor: Tensor
+    function: Callable[..., Any]
+    arguments: Arguments
+
+    def like(self, dtype: torch.dtype) -> Tensor:
+        """It, as it is in `dtype`."""
+        if self.tensor.dtype == dtype or not self.tensor.is_floating_point():
+            return self.tensor
+        args, kwargs = self.arguments.cast(dtype)
+        again = self.function(*args, **kwargs)
+        # What does not come out as it did (random numbers, a constant in float32) is cast after all.
+        fits = isinstance(again, Tensor) and again.dtype == dtype and again.shape == self.tensor.shape
+        return again if fits else self.tensor.to(dtype)
 
 
 @dataclass(frozen=True)
@@ -42,6 +69,11 @@ class Arguments:
     def emptied(self) -> Arguments:
         """The same without what other operations made: what is kept to be called again must not keep that alive."""
         return replace(self, leaves=tuple(None if i in self.slots else leaf for i, leaf in enumerate(self.leaves)))
+
+    def cast(self, dtype: torch.dtype) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments and keywords as they are, all tensors in one precision."""
+        args, kwargs = tree_unflatten([_like(leaf, dtype) for leaf in self.leaves], self.spec)
+        return args, kwargs
 
     def filled(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments and keywords with `tensors` in the slots, all other tensors in their precision."""
@@ -133,6 +165,8 @@ def _picked(result: Any, pick: int | None) -> Tensor:
 
 
 def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
+    if isinstance(leaf, Derived):
+        return leaf.like(dtype)
     if not isinstance(leaf, Tensor):
         return leaf
     return leaf.to(dtype if leaf.is_floating_point() else leaf.dtype, copy=copy)

@@ -387,6 +387,133 @@ def test_a_crash_is_recorded_where_it_is(x):
     assert "self.fc(x.flatten(1))" in Path(__file__).read_text().splitlines()[int(crash.source.rsplit(":", 1)[1]) - 1]
 
 
+class _Frozen(nn.Module):
+    """A batch norm whose scale and shift are computed on the way, and a kernel that is scaled."""
+
+    def __init__(self):
+        super().__init__()
+        self.bn = nn.BatchNorm2d(3)
+        self.kernel = nn.Parameter(torch.randn(3, 3, 1, 1))
+        self.bn.running_var.uniform_(0.1, 2.0)
+
+    def forward(self, x):
+        scale = self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
+        x = F.conv2d(x, self.kernel * scale.view(-1, 1, 1, 1))
+        return x + (self.bn.bias - self.bn.running_mean * scale).view(1, -1, 1, 1)
+
+
+def test_what_is_made_of_parameters_is_made_again_in_float64(x):
+    """A scale computed from a variance has float64's digits in float64, not those of the float32 it was made in."""
+    network = _Frozen().eval()
+    trace = capture(network, x)
+
+    playback = Playback(trace.ops, x.astype(np.float64), watched=[trace.final])
+
+    output = playback.take(trace.final)
+    with torch.no_grad():
+        expected = network.double()(torch.from_numpy(x).double()).numpy()
+    assert np.array_equal(output, expected)
+
+
+def _hidden(change):
+    class Hides(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            change(x)
+            return F.relu(x)
+
+    return Hides().eval()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.data.mul_(1 + 1e-5),
+        lambda x: np.multiply(x.detach().numpy(), 2, out=x.detach().numpy()),
+        lambda x: x.view(-1)[3].fill_(7.0),
+    ],
+    ids=["data", "NumPy", "view"],
+)
+def test_what_is_written_unseen_is_noticed(x, change):
+    """A value that is not, when it is used, what it was when it was made: both operations are named."""
+    trace = capture(_hidden(change), x)
+
+    assert trace.unseen[0].startswith("what conv gave is not what relu takes: it was written to in between")
+
+
+def test_random_draws_and_looks_at_values_are_noticed(x):
+    """A network that draws random numbers, or looks at a value to choose its way, is known to; any other is not."""
+
+    class Draws(nn.Module):
+        def forward(self, x):
+            return F.relu(x) if torch.rand(1).item() >= 0 else x
+
+    class Looks(nn.Module):
+        def forward(self, x):
+            return F.relu(x) if x.max() > -1e9 else x
+
+    class Neither(nn.Module):
+        def forward(self, x):
+            return F.relu(x)
+
+    traces = [capture(network, x) for network in (Draws(), Looks(), Neither())]
+
+    assert [trace.random for trace in traces] == [True, False, False]
+    assert [bool(trace.looks) for trace in traces] == [False, True, False]
+
+
+def test_a_buffer_that_is_bound_anew_is_bound_back(x):
+    """A forward that puts another tensor in a buffer's place returns its own values, and has its old buffer after."""
+
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("last", torch.zeros(0))
+
+        def forward(self, x):
+            out = F.relu(x)
+            self.last = out.detach()
+            return out
+
+    network = Keeps()
+    trace = capture(network, x)
+
+    assert np.array_equal(trace.returned, np.maximum(x, 0))
+    assert network.last.shape == (0,)
+
+
+def test_a_layer_called_input_is_not_the_input(x):
+    """A layer may have any name, that of the network's input too."""
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.input = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return F.relu(self.input(x))
+
+    trace = capture(Named(), x)
+
+    assert [(op.layer, op.inputs) for op in trace.ops] == [("input_1", ("input",)), ("relu", ("input_1",))]
+
+
+def test_a_hook_that_changes_what_a_layer_is_given_is_part_of_it(x):
+    """A pre-hook of the network's own belongs to its layer, which takes what was given before it."""
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
+    network[0].register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+
+    trace = capture(network, x)
+
+    assert [(op.layer, op.kind, op.inputs) for op in trace.ops] == [("0", "conv2d", ("input",)), ("1", "relu", ("0",))]
+    with torch.no_grad():
+        assert np.array_equal(trace.ops[0].run(x), network[0](torch.from_numpy(x)).numpy())
+
+
 def test_no_hook_is_left_anywhere(x):
     """Hooks are on no module while it runs, and none stays behind for modules in general, also after an exception."""
     from torch.nn.modules import module as machinery

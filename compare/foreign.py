@@ -20,6 +20,7 @@ from layerdiff.compare.structure import Structure, structure_of
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Transfer, propose, transferred
 from layerdiff.compare.transfer_words import transfer_doubts, transfer_notes
+from layerdiff.compare.two_at_once import two_at_once
 from layerdiff.compare.verdict import settle
 
 __all__ = ["in_eval_mode", "judge_foreign", "propose_transfer", "tensors_of"]
@@ -163,6 +164,9 @@ def _judged(
         on_layer=on_layer,
         crash=None if crash is None else describe_crash(crash),
     )
+    if report.verdict == "same" and x.shape[0] == 1 and trace.until is None and until is None:
+        problem, note = two_at_once(expected, network, x, seed=seed)
+        return settle(replace(report, output=problem, notes=(*report.notes, *([note] if note else []))))
     if crash is None:
         return report
     return replace(report, explanation=explain_crash_finding(_structure(expected, x), structure_of(network, x.shape)))

@@ -152,7 +152,7 @@ class _Corner(nn.Conv2d):
 
 
 def test_a_difference_at_one_place_of_the_map_is_seen_on_the_dense_probe(make_resnet):
-    """A layer of one's own that differs at one place, in a channel that is dead here, is noted."""
+    """A layer of one's own that differs at one place, in a channel that is dead here, is at fault."""
     expected = make_resnet()
     with torch.no_grad():
         expected.layer1[0].bn1.weight[5], expected.layer1[0].bn1.bias[5] = 0.0, -1.0
@@ -164,8 +164,8 @@ def test_a_difference_at_one_place_of_the_map_is_seen_on_the_dense_probe(make_re
 
     report = compare_networks(expected, actual, X)
 
-    noted = [layer.layer for layer in report.layers if any("never gives it" in note for note in layer.notes)]
-    assert (report.verdict, noted) == ("same", ["layer1.0.conv2"])
+    faults = [layer.layer for layer in report.layers if layer.status == "fault"]
+    assert (report.verdict, faults) == ("different", ["layer1.0.conv2"])
 
 
 @pytest.mark.parametrize(("i", "j"), [(0, 0), (0, 2), (1, 1), (2, 0), (2, 2)])

@@ -96,7 +96,7 @@ class FoldedBefore(Folded):
         self.conv2d.weight.copy_(self.conv.weight * factor[:, None, None, None])
         self.conv2d.bias.copy_(self.bn.bias - self.bn.running_mean * factor)
 
-    def forward(self, x):
+    def forward(self, x):  # noqa: D102
         x = self.pool(self.relu(self.conv2d(x)))
         return self.fc(torch.flatten(self.avgpool(self.branch(x) + x), 1))
 
@@ -149,7 +149,7 @@ def test_the_same_network_written_otherwise_is_same(judged):
 
 
 def test_a_folded_batch_norm_is_same_in_the_precision_of_its_weights(judged):
-    """Weights folded in the forward pass are folded in each precision; folded before, in float32, they show in float64."""
+    """Weights folded in the forward pass are folded in each precision; folded before, in float32, they show it."""
     single, both = judged(Folded(), FOLDED, dtypes=("float32",)), judged(Folded(), FOLDED)
 
     assert (single.verdict, both.verdict) == ("same", "same")

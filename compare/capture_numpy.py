@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerdiff.compare.crash import Crash
+from layerdiff.compare.imprint import imprint
 from layerdiff.compare.kinds import attributes_of, kind_of_class
 from layerdiff.compare.recorder import Recorder, Recording, StopForward
 from layerdiff.compare.source import calling_line, line_of_traceback
@@ -52,7 +53,7 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool, survi
             recorder.recording.crash = Crash("", "", "", type(error).__name__, message, source=line)
         else:
             if isinstance(output, np.ndarray):
-                recorder.takes(output, lambda: output, "the network's end")
+                recorder.takes(output, "the network's end", imprint)
             recorder.returns(output, np.array(output) if isinstance(output, np.ndarray) else None)
     return recorder.recording
 
@@ -71,7 +72,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
         name = recorder.name(path)
         for array in inputs:
             if array is not output:
-                recorder.takes(array, lambda array=array: array, name)  # type: ignore[misc]
+                recorder.takes(array, name, imprint)
         kind = kind_of_class(type(layer).__name__)
         op = Op(
             layer=name,
@@ -86,7 +87,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
             source=calling_line(),
             run=_runner(layer),
         )
-        recorder.add(op, output, lambda: output)
+        recorder.add(op, output, lambda: output, imprint)
 
     return hook
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerdiff.compare.crash import Crash
-from layerdiff.compare.imprint import imprint
 from layerdiff.compare.trace import INPUT, Array, Namer, Op, is_within
 
 __all__ = ["Recorder", "Recording", "StopForward", "ValueLeftError"]
@@ -106,30 +105,33 @@ class Recorder:
             raise StopForward
         return layer
 
-    def add(self, op: Op, output: Any, values: Callable[[], Array]) -> None:
-        """Note that `op` ran and made `output`; `values` gives a view of what is in it."""
+    def add(self, op: Op, output: Any, values: Callable[[], Array], mark: Callable[[Any], int | None]) -> None:
+        """Note that `op` ran and made `output`; `values` gives a view of what is in it, `mark` its imprint."""
         self.recording.ops.append(op)
         self.recording.used.update(op.keys.values())
         self._owns(output, op.layer)
-        if not _is_meta(output):
-            self._imprints[op.layer] = imprint(values())
+        found = mark(output)
+        if found is not None:
+            self._imprints[op.layer] = found
         if self._keep:
             # A copy: a later operation in place would change it under our hands.
             self.recording.values[op.layer] = values().copy()
 
-    def fold(self, start: int, op: Op, output: Any, values: Callable[[], Array]) -> None:
+    def fold(
+        self, start: int, op: Op, output: Any, values: Callable[[], Array], mark: Callable[[Any], int | None]
+    ) -> None:
         """Note that all operations from the one numbered `start` were the inside of one, `op`."""
         inside = self.recording.ops[start:]
         del self.recording.ops[start:]
         for inner in inside:
             self._folded[inner.layer] = op.path
             self.recording.values.pop(inner.layer, None)
-        self.add(op, output, values)
+        self.add(op, output, values, mark)
 
-    def takes(self, value: Any, values: Callable[[], Array], by: str) -> None:
+    def takes(self, value: Any, by: str, mark: Callable[[Any], int | None]) -> None:
         """Note that `by` takes `value`; one that is not what it was made is noted as written to unseen."""
         layer = self.producer(value)
-        if layer not in self._imprints or _is_meta(value) or self._imprints[layer] == imprint(values()):
+        if layer not in self._imprints or self._imprints[layer] == mark(value):
             return
         self.recording.unseen.append(
             f"what {layer} gave is not what {by} takes: it was written to in between, in a way that could not be seen"
@@ -144,7 +146,3 @@ class Recorder:
 
     def _owns(self, value: Any, layer: str) -> None:
         self._producers[id(value)] = (weakref.ref(value), layer)
-
-
-def _is_meta(value: Any) -> bool:
-    return bool(getattr(value, "is_meta", False))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
@@ -15,6 +16,7 @@ from layerdiff.compare.trace import Array
 __all__ = [
     "array_of",
     "description",
+    "imprint_of",
     "is_atomic",
     "is_neutral",
     "joined",
@@ -86,6 +88,25 @@ def array_of(tensor: Tensor) -> Array:
         return np.broadcast_to(np.float32(0), tuple(tensor.shape))
     found: Array = tensor.detach().numpy()
     return found
+
+
+def imprint_of(tensor: Tensor) -> int | None:
+    """A number that changes when a value does: the sum of all bits, taken as integers; None for a meta tensor.
+
+    See `imprint`; torch takes it on all threads.
+    """
+    if tensor.is_meta:
+        return None
+    # The memory as it lies: in which order does not matter to a sum.
+    whole = tensor.detach()
+    flat = whole.as_strided((whole.numel(),), (1,)) if _is_dense(whole) else whole.reshape(-1)
+    even = flat.numel() * flat.element_size() % 8 == 0 and flat.storage_offset() * flat.element_size() % 8 == 0
+    words = flat.view(torch.int64) if even else flat.view(torch.uint8)
+    return int(words.sum(dtype=torch.int64))
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
 def tensors_in(output: object) -> list[tuple[int | None, Tensor]]:

@@ -7,39 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerdiff.candidates import Candidate, guess_architecture, load_candidate
-from layerdiff.environment import describe_environment, in_short, subject_facts
+from layerdiff.candidates import Candidate, load_candidate
+from layerdiff.environment import describe_environment, in_short
 from layerdiff.errors import InputError
-from layerdiff.subject import Subject, capture_expected, handwritten_network, load_subject
+from layerdiff.references import Asked, Reference, referred
+from layerdiff.subject import handwritten_network
 
 if TYPE_CHECKING:
     from layerdiff.compare.judge import Dtype
     from layerdiff.compare.result import Report, Run
-    from layerdiff.compare.trace import Array, Trace
     from layerdiff.compare.transfer import Transfer
     from layerdiff.handwritten.numpy_ops import Grade
 
-__all__ = ["Reference", "find_transfer", "load_reference", "run"]
+__all__ = ["find_transfer", "run"]
 
 _KEEP = "keep"
-_SIZE = (224, 224)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The expected side of a run: captured, with what it takes to give its weights to another.
-
-    Attributes:
-        trace: of its forward pass.
-        weights: its tensors, by name.
-        subject: pictures, their input, and the weights as they were asked for.
-        notes: what must be said first.
-    """
-
-    trace: Trace
-    weights: Mapping[str, Array]
-    subject: Subject
-    notes: tuple[str, ...]
 
 
 def run(
@@ -63,7 +45,8 @@ def run(
             a network as an object; see docs/candidates.md.
         expected: `torchvision:NAME`, or another network named or handed over; by default the torchvision network that
             the first candidate is most like.
-        weights: whose weights both sides get (see the README); `keep` leaves a candidate its own.
+        weights: whose weights both sides get (see the README); `keep` leaves a candidate its own, and an expected
+            network that is not torchvision's too; `keep:FILE.pth` and the like say what torchvision's then gets.
         images: photos; by default a cat.
         size: height and width to crop them to; 224x224 by default.
         batch: how many at once.
@@ -83,28 +66,34 @@ def run(
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
 
+    source, keep = _source(weights)
+    transfer = _read_mapping(mapping)
     meant = expected.partition(":")[2] if isinstance(expected, str) and expected.startswith("torchvision:") else ""
     candidates = [load_candidate(one, architecture=meant or "resnet50") for one in (actual or ("torch", "numpy"))]
-    reference = load_reference(expected, candidates, _given(weights), [Path(i) for i in images], size, batch, until)
-    transfer = _read_mapping(mapping)
-    environment = {
-        **describe_environment(),
-        **subject_facts(reference.subject),
-        **dict(fact for one in candidates for fact in one.facts),
-        "dtypes": ", ".join(dtypes),
-        "seed": str(seed),
-    }
-    judged = len(upto(reference.trace.ops, until))
-    reports = []
-    for one in candidates:
+    if transfer is not None:
+        _refuse_mapping(keep, candidates)
+    asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
+    # Before somebody's code is watched: what it imports changes settings too.
+    machine = describe_environment()
+    with referred(expected, candidates, asked) as reference:
+        environment = {
+            **machine,
+            **reference.facts,
+            **_facts(candidates),
+            "dtypes": ", ".join(dtypes),
+            "seed": str(seed),
+        }
+        judged = len(upto(reference.trace.ops, until))
+        reports = []
+        for one in candidates:
 
-        def tell(layer: str, one: Candidate = one) -> None:
-            if on_layer is not None:
-                on_layer(one.name, layer, judged)
+            def tell(layer: str, one: Candidate = one) -> None:
+                if on_layer is not None:
+                    on_layer(one.name, layer, judged)
 
-        judge = _Judging(reference, tuple(dtypes), until, seed, grade, weights == _KEEP, transfer, tell)
-        reports.append(judge.report(one, environment))
-    notes = (*reference.notes, *(note for one in candidates for note in one.notes))
+            judge = _Judging(reference, tuple(dtypes), until, seed, grade, keep, transfer, tell)
+            reports.append(judge.report(one, environment))
+    notes = (*reference.notes, *reference.watched.notes, *(note for one in candidates for note in one.notes))
     return Run(environment=environment, reports=tuple(reports), notes=tuple(dict.fromkeys(notes)))
 
 
@@ -118,21 +107,33 @@ def find_transfer(
     """
     from layerdiff.compare.foreign import in_eval_mode, propose_transfer
 
+    source, keep = _source(weights)
+    if keep:
+        raise InputError(f"weights: got {weights}, which carries nothing over, expected weights to make a map for")
     candidate = load_candidate(actual)
     if candidate.kind != "network":
         raise InputError(
             f"actual: has no weights to map, got {actual!r}, expected a network's code",
             help="FILE.py:CALL or module:CALL",
         )
-    reference = load_reference(expected, [candidate], weights, [], size, None, None)
-    with candidate.at_work("forward pass"), in_eval_mode(candidate.network):
+    with (
+        referred(expected, [candidate], Asked(source, size=size)) as reference,
+        candidate.at_work("forward pass") as watched,
+        in_eval_mode(candidate.network),
+    ):
         found = propose_transfer(reference.trace, candidate.network, reference.subject.x, reference.weights)
-    return found, (*reference.notes, *candidate.notes)
+    return found, (*reference.notes, *reference.watched.notes, *candidate.notes, *watched.notes)
 
 
-def _given(weights: str) -> str:
-    # What the candidate keeps is its own; the expected network needs some all the same.
-    return "auto" if weights == _KEEP else weights
+def _source(weights: str) -> tuple[str, bool]:
+    """Whose weights the expected network gets, and whether a candidate keeps its own."""
+    first, _, rest = weights.partition(":")
+    return (rest or "auto", True) if first == _KEEP else (weights, False)
+
+
+def _facts(candidates: Sequence[Candidate]) -> dict[str, str]:
+    several = sum(bool(one.facts) for one in candidates) > 1
+    return {f"{key} {one.name}" if several else key: value for one in candidates for key, value in one.facts}
 
 
 def _read_mapping(mapping: str | Path | None) -> Transfer | None:
@@ -143,76 +144,12 @@ def _read_mapping(mapping: str | Path | None) -> Transfer | None:
     return read_map(Path(mapping))
 
 
-def load_reference(
-    expected: str | Any | None,
-    candidates: Sequence[Candidate],
-    weights: str,
-    images: Sequence[Path],
-    size: tuple[int, int] | None,
-    batch: int | None,
-    until: str | None,
-) -> Reference:
-    """The expected network with its weights, captured on the pictures.
-
-    A network that is not torchvision's gets the weights of the torchvision network it is most like, if it takes all
-    of them: a network fresh from its constructor hides bugs. Else it keeps its own.
-
-    Raises:
-        InputError: any of it cannot be had.
-    """
-    shape = (1, 3, *(size or _SIZE))
-    if expected is None:
-        architecture, note = guess_architecture(candidates, shape)
-        subject = load_subject(f"torchvision:{architecture}", weights, images, size, batch)
-        trace = capture_expected(subject, until=until)
-        return Reference(trace, subject.weights.state, subject, (*([note] if note else []), *subject.notes))
-    if isinstance(expected, str) and expected.startswith("torchvision:"):
-        subject = load_subject(expected, weights, images, size, batch)
-        trace = capture_expected(subject, until=until)
-        return Reference(trace, subject.weights.state, subject, subject.notes)
-    found = load_candidate(expected, option="expected")
-    if found.kind != "network":
-        raise InputError(
-            f"expected: cannot be judged against, got {expected!r}, expected torchvision:NAME or a network's code",
-            help="FILE.py:CALL or module:CALL name a network that can be run layer by layer",
-        )
-    return _foreign_reference(found, weights, images, size, batch, until, shape)
-
-
-def _foreign_reference(
-    found: Candidate,
-    weights: str,
-    images: Sequence[Path],
-    size: tuple[int, int] | None,
-    batch: int | None,
-    until: str | None,
-    shape: tuple[int, ...],
-) -> Reference:
-    from layerdiff.compare.capture import capture
-    from layerdiff.compare.foreign import in_eval_mode, propose_transfer, tensors_of
-    from layerdiff.compare.transfer import transferred
-
-    try:
-        architecture, _ = guess_architecture([found], shape)
-    except InputError:
-        architecture = "resnet50"
-    subject = load_subject(f"torchvision:{architecture}", weights, images, size, batch)
-    with found.at_work("forward pass"), in_eval_mode(found.network):
-        trace = capture_expected(subject, until=None)
-        transfer = propose_transfer(trace, found.network, subject.x, subject.weights.state)
-        fits = not transfer.unplaced and not transfer.unfilled and not transfer.suspicions
-        if not fits:
-            note = f"expected: {found.name} keeps the weights it was built with"
-            state = {key: array.copy() for key, array in tensors_of(found.network).items()}
-            trace = capture(found.network, subject.x, name=f"{found.name}, its own weights", until=until)
-            return Reference(trace, state, subject, (note, *found.notes))
-        note = f"expected: {found.name} with the weights of {architecture}, {subject.weights.source}"
-        # For good: the network is the reference of this run.
-        keeper = transferred(transfer, subject.weights.state, tensors_of(found.network))
-        keeper.__enter__()
-        trace = capture(found.network, subject.x, name=f"{found.name}, weights {subject.weights.source}", until=until)
-    state = {key: array.copy() for key, array in tensors_of(found.network).items()}
-    return Reference(trace, state, subject, (note, *subject.notes, *found.notes))
+def _refuse_mapping(keep: bool, candidates: Sequence[Candidate]) -> None:
+    if keep:
+        raise InputError("map: a candidate that keeps its weights needs none, got both --map and --weights keep")
+    others = [one.name for one in candidates if one.kind not in {"network", "torchvision"}]
+    if others:
+        raise InputError(f"map: it is for a network's code, got {', '.join(others)}", help="judge them in another run")
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,8 @@ def run_options(function: _F) -> _F:
             default="auto",
             show_default=True,
             help="imagenet1k_v1, imagenet1k_v2, FILE.pth, FILE.safetensors, txt:DIR, synthetic[:SEED] or auto "
-            "(imagenet1k_v1, else synthetic:0); `run` also takes keep: a candidate's own stay.",
+            "(imagenet1k_v1, else synthetic:0); `run` also takes keep: a candidate's own stay; keep:SPEC says which of "
+            "these torchvision's network gets then, else auto.",
         ),
     ):
         function = option(function)

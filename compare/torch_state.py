@@ -58,5 +58,5 @@ def buffers_restored(network: nn.Module) -> Iterator[None]:
 
 def random_state() -> tuple[object, ...]:
     """The state of the random generators of torch, NumPy and Python: equal to an earlier one if nothing was drawn."""
-    _, keys, position, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - it is the network that uses it
-    return (torch.random.get_rng_state().numpy().tobytes(), keys.tobytes(), position, *rest, random.getstate())
+    numpy_state = np.random.get_state(legacy=True)  # noqa: NPY002 - it is the network that uses it
+    return (torch.random.get_rng_state().numpy().tobytes(), repr(numpy_state), random.getstate())

@@ -55,5 +55,5 @@ def test_sizes_are_pairs_however_they_were_given():
         kernel_size, stride, padding, groups = 3, [2, 2], "same", 4
 
     assert attributes_of("conv2d", Layer()) == {
-        "kernel_size": (3, 3), "stride": (2, 2), "padding": "same", "groups": 4,
+        "kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1), "groups": 4,
     }  # fmt: skip

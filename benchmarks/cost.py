@@ -104,7 +104,7 @@ def table(figures: dict[str, dict[str, list[float]]]) -> str:
 def main() -> None:
     """Measure, print and write; exit 1 where the plain candidate costs more than it may."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     weights = load_weights("synthetic", "resnet50")
     expected = torchvision_model("resnet50", weights)
@@ -112,7 +112,7 @@ def main() -> None:
     figures = {name: cost(expected, actual, x, options.rounds) for name, actual in candidates(weights).items()}
     text = f"{table(figures)}\n\n{torch.get_num_threads()} threads; at most {LIMIT:g} times for plain torch."
     print(text)
-    if options.rounds >= 15:
+    if options.rounds >= 7:
         write_part("measured.md", "cost", text)
         write_figures("cost", {"rounds": options.rounds, "threads": torch.get_num_threads(), "seconds": figures})
     plain = figures["plain torch"]

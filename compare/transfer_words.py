@@ -20,7 +20,8 @@ def transfer_notes(transfer: Transfer, needed: Set[str]) -> tuple[str, ...]:
     """
     reasons = Counter(one.reason for one in transfer.carried)
     by = ", ".join(f"{count} by {reason}" for reason, count in reasons.most_common())
-    notes = [f"weights: {len(transfer.carried)} tensors carried over ({by})"]
+    count = len(transfer.carried)
+    notes = [f"weights: {count} tensor{'s' * (count != 1)} carried over ({by})"]
     layouts = Counter(name_of(one.axes) for one in transfer.carried if one.axes is not None)
     notes += [f"weights: {count} lie as {layout} in the candidate" for layout, count in layouts.items()]
     if transfer.zeroed:

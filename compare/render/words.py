@@ -55,7 +55,7 @@ def answer(report: Report) -> str:
         part += f", allowances times {report.scale:g}"
     if report.tolerance:
         part += f", within {report.tolerance}"
-    single = sum(bool(layer.float32_only) for layer in report.layers)
+    single = sum(bool(layer.float32_only) and not layer.problems for layer in report.layers)
     if report.verdict == "same":
         nearest = worst(report)
         tail = f", {single} of them in float32 alone" if single else ""

@@ -37,7 +37,7 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool, survi
     Raises:
         InputError: a layer takes an array that no layer made.
     """
-    recorder = Recorder(x, until=until, keep=keep)
+    recorder = Recorder(x, imprint, until=until, keep=keep)
     with _hooked(network, recorder):
         try:
             output = network(x)
@@ -53,7 +53,7 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool, survi
             recorder.recording.crash = Crash("", "", "", type(error).__name__, message, source=line)
         else:
             if isinstance(output, np.ndarray):
-                recorder.takes(output, "the network's end", imprint)
+                recorder.takes(output, "the network's end")
             recorder.returns(output, np.array(output) if isinstance(output, np.ndarray) else None)
     return recorder.recording
 
@@ -72,7 +72,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
         name = recorder.name(path)
         for array in inputs:
             if array is not output:
-                recorder.takes(array, name, imprint)
+                recorder.takes(array, name)
         kind = kind_of_class(type(layer).__name__)
         op = Op(
             layer=name,
@@ -87,7 +87,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
             source=calling_line(),
             run=_runner(layer),
         )
-        recorder.add(op, output, lambda: output, imprint)
+        recorder.add(op, output, lambda: output)
 
     return hook
 

@@ -77,7 +77,7 @@ def record_torch(
 def _record(
     network: nn.Module, x: Tensor, *, until: str | None, keep: bool, survive: bool, open_: set[str]
 ) -> Recording:
-    recorder = Recorder(x, until=until, keep=keep)
+    recorder = Recorder(x, imprint_of, until=until, keep=keep)
     watch = _Watch(recorder, network, open_)
     managers = (buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(), watch)
     recording = recorder.recording
@@ -106,7 +106,7 @@ def _record(
         # Before the buffers are put back: what is returned may be one of them.
         with _ours("the network's end"):
             if isinstance(output, Tensor) and not output.is_meta:
-                recorder.takes(output, "the network's end", imprint_of)
+                recorder.takes(output, "the network's end")
                 recorder.returns(output, array_of(output).copy())
             else:
                 words = "" if isinstance(output, Tensor) else description(output, recorder.producer)
@@ -204,7 +204,7 @@ class _Watch(TorchFunctionMode):
 
     def _takes(self, given: Arguments, by: str) -> None:
         for tensor in given.inputs:
-            self._recorder.takes(tensor, by, imprint_of)
+            self._recorder.takes(tensor, by)
 
     def _function(self, what: _What, given: Arguments, output: Tensor, call: TensorCall) -> None:
         name, inputs = what.kind, given.inputs
@@ -216,7 +216,7 @@ class _Watch(TorchFunctionMode):
         # A weight that is used without calling its module: the module is what the reader knows.
         direct = home and home != self._scope and what.kind in {"conv2d", "linear", "batch_norm"}
         op = self._op(home if direct else joined(self._scope, name), what, inputs, output, call)
-        self._recorder.add(op, output, lambda: array_of(output), imprint_of)
+        self._recorder.add(op, output, lambda: array_of(output))
 
     def _op(self, path: str, what: _What, inputs: Sequence[Tensor], output: Tensor, call: TensorCall) -> Op:
         return Op(
@@ -307,7 +307,7 @@ class _Watch(TorchFunctionMode):
                     native_call(call.module) if what.native else ModuleCall(call.module, call.arguments.emptied(), pick)
                 )
                 op = self._op(call.path, what, call.arguments.inputs, tensor, run)
-                self._recorder.add(op, tensor, lambda tensor=tensor: array_of(tensor), imprint_of)  # type: ignore[misc]
+                self._recorder.add(op, tensor, lambda tensor=tensor: array_of(tensor))  # type: ignore[misc]
 
     def _maybe_fold(self, call: _Call, output: object) -> None:
         """Make one operation of what ran in a class of the network's own, if that is what it is."""
@@ -332,7 +332,7 @@ class _Watch(TorchFunctionMode):
                 return
             op = self._op(call.path, what, given.inputs, output, ModuleCall(call.module, given.emptied()))
         folded = replace(op, inner=inside)
-        self._recorder.fold(call.start, folded, output, lambda: array_of(output), imprint_of)
+        self._recorder.fold(call.start, folded, output, lambda: array_of(output))
 
     def _wrapped(self, call: _Call, op: Op) -> Op:
         """One operation in a wrapper: what is known of it, under the wrapper's name."""

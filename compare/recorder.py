@@ -63,17 +63,19 @@ class Recorder:
 
     Args:
         x: the network's input.
+        mark: gives the imprint of a value; None for one that has no values.
         until: stop once this part of the network has run.
         keep: keep every value.
     """
 
-    def __init__(self, x: Any, *, until: str | None, keep: bool) -> None:
+    def __init__(self, x: Any, mark: Callable[[Any], int | None], *, until: str | None, keep: bool) -> None:
         self.recording = Recording()
         self._until, self._keep = until, keep
         self._namer = Namer()
         self._producers: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._folded: dict[str, str] = {}
         self._imprints: dict[str, int] = {}
+        self._mark = mark
         self._owns(x, INPUT)
 
     def producer(self, value: Any) -> str | None:
@@ -105,33 +107,28 @@ class Recorder:
             raise StopForward
         return layer
 
-    def add(self, op: Op, output: Any, values: Callable[[], Array], mark: Callable[[Any], int | None]) -> None:
-        """Note that `op` ran and made `output`; `values` gives a view of what is in it, `mark` its imprint."""
+    def add(self, op: Op, output: Any, values: Callable[[], Array]) -> None:
+        """Note that `op` ran and made `output`; `values` gives a view of what is in it."""
         self.recording.ops.append(op)
         self.recording.used.update(op.keys.values())
         self._owns(output, op.layer)
-        found = mark(output)
-        if found is not None:
-            self._imprints[op.layer] = found
         if self._keep:
             # A copy: a later operation in place would change it under our hands.
             self.recording.values[op.layer] = values().copy()
 
-    def fold(
-        self, start: int, op: Op, output: Any, values: Callable[[], Array], mark: Callable[[Any], int | None]
-    ) -> None:
+    def fold(self, start: int, op: Op, output: Any, values: Callable[[], Array]) -> None:
         """Note that all operations from the one numbered `start` were the inside of one, `op`."""
         inside = self.recording.ops[start:]
         del self.recording.ops[start:]
         for inner in inside:
             self._folded[inner.layer] = op.path
             self.recording.values.pop(inner.layer, None)
-        self.add(op, output, values, mark)
+        self.add(op, output, values)
 
-    def takes(self, value: Any, by: str, mark: Callable[[Any], int | None]) -> None:
+    def takes(self, value: Any, by: str) -> None:
         """Note that `by` takes `value`; one that is not what it was made is noted as written to unseen."""
         layer = self.producer(value)
-        if layer not in self._imprints or self._imprints[layer] == mark(value):
+        if layer not in self._imprints or self._imprints[layer] == self._mark(value):
             return
         self.recording.unseen.append(
             f"what {layer} gave is not what {by} takes: it was written to in between, in a way that could not be seen"
@@ -146,3 +143,6 @@ class Recorder:
 
     def _owns(self, value: Any, layer: str) -> None:
         self._producers[id(value)] = (weakref.ref(value), layer)
+        found = self._mark(value)
+        if found is not None:
+            self._imprints[layer] = found

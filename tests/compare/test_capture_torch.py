@@ -445,6 +445,17 @@ def test_what_is_written_unseen_is_noticed(x, change):
     assert trace.unseen[0].startswith("what conv gave is not what relu takes: it was written to in between")
 
 
+def test_an_input_that_is_written_unseen_is_noticed(x):
+    """What a network does to its input behind the capture's back is noticed as well."""
+
+    class Hides(nn.Module):
+        def forward(self, x):
+            x.data.mul_(1 + 1e-5)
+            return F.relu(x)
+
+    assert capture(Hides(), x).unseen[0].startswith("what input gave is not what relu takes")
+
+
 def test_random_draws_and_looks_at_values_are_noticed(x):
     """A network that draws random numbers, or looks at a value to choose its way, is known to; any other is not."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from layerdiff.compare.finding import Finding
 from layerdiff.compare.shape_errors.explanation import Explanation
 
 __all__ = [
@@ -147,6 +148,8 @@ class Report:
         tolerance: the bound in words, where it is not the allowances.
         crash: where and how the candidate's forward pass ended, if it raised.
         explanation: why it raised, as far as the shapes say.
+        findings: the causes of what is different, as far as they were found; empty where none was looked for.
+        repaired: what the candidate is with all confirmed causes undone; empty where that was not tried.
         until: the part of the network that was judged; None for all of it.
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
         blind: whether something happened in the candidate that could not be seen, and what it returned is right all the
@@ -168,6 +171,8 @@ class Report:
     tolerance: str | None = None
     crash: str | None = None
     explanation: Explanation | None = None
+    findings: tuple[Finding, ...] = ()
+    repaired: str = ""
     until: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()

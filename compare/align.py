@@ -18,9 +18,9 @@ from layerdiff.compare.grouping import Group, grouped
 from layerdiff.compare.names import plain_name
 from layerdiff.compare.pairs import Alignment, Confidence, Pair, outside_inputs
 from layerdiff.compare.resemblance import gap_costs, resemblance, same_parameters
-from layerdiff.compare.trace import INPUT, Array, Op
+from layerdiff.compare.trace import INPUT, Array, Op, Trace, upto
 
-__all__ = ["align"]
+__all__ = ["align", "aligned"]
 
 
 def align(
@@ -53,6 +53,23 @@ def align(
     place = {op.layer: i for i, op in enumerate(expected)}
     pairs.sort(key=lambda pair: max(place[op.layer] for op in pair.expected))
     return Alignment(tuple(pairs), tuple(op for op in actual if op.layer in {other.layer for other in extra}))
+
+
+def aligned(expected: Trace, actual: Trace, until: str | None) -> Alignment:
+    """`align` for two traces, as the judge looks at them.
+
+    Args:
+        expected: the reference.
+        actual: the candidate.
+        until: the part of the expected network that counts; None for all of it.
+    """
+    return align(
+        upto(expected.ops, until),
+        actual.ops,
+        expected_output=expected.returned_by if until is None else None,
+        actual_output=actual.returned_by,
+        partial=until is not None,
+    )
 
 
 Steps = list[tuple[Op | None, Op | None]]

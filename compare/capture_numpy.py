@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
             in_place=any(output is array for array in inputs),
             source=calling_line(),
             run=_runner(layer),
+            vary=_varied(layer),
         )
         recorder.add(op, output, lambda: output)
 
@@ -111,3 +113,18 @@ def _runner(layer: Any) -> Any:
         return output
 
     return run
+
+
+def _varied(layer: Any) -> Any:
+    """How a layer is run again with other attributes, or other arrays."""
+
+    def vary(attributes: Mapping[str, object], parameters: Mapping[str, Array]) -> Any:
+        if not all(hasattr(layer, name) for name in attributes) or not set(parameters) <= set(layer.arrays):
+            return None
+        one = copy.copy(layer)
+        one.arrays = {**layer.arrays, **parameters}
+        for name, value in attributes.items():
+            setattr(one, name, value)
+        return _runner(one)
+
+    return vary

@@ -37,6 +37,7 @@ from layerdiff.compare.torch_facts import (
     tensors_in,
 )
 from layerdiff.compare.torch_state import buffers_restored, random_state
+from layerdiff.compare.torch_variation import Vary, function_varied, module_varied
 from layerdiff.compare.trace import Array, Op
 from layerdiff.errors import InputError
 
@@ -206,7 +207,7 @@ class _Watch(TorchFunctionMode):
         for tensor in given.inputs:
             self._recorder.takes(tensor, by)
 
-    def _function(self, what: _What, given: Arguments, output: Tensor, call: TensorCall) -> None:
+    def _function(self, what: _What, given: Arguments, output: Tensor, call: FunctionCall) -> None:
         name, inputs = what.kind, given.inputs
         if not what.tensors and len(inputs) == 1:
             constants = [leaf for leaf in given.leaves if isinstance(leaf, Tensor) and self._made_of(leaf)]
@@ -215,10 +216,13 @@ class _Watch(TorchFunctionMode):
         home = (self._keys(what.held).get("weight") or "").rpartition(".")[0]
         # A weight that is used without calling its module: the module is what the reader knows.
         direct = home and home != self._scope and what.kind in {"conv2d", "linear", "batch_norm"}
-        op = self._op(home if direct else joined(self._scope, name), what, inputs, output, call)
+        path = home if direct else joined(self._scope, name)
+        op = self._op(path, what, inputs, output, call, function_varied(call, what.kind))
         self._recorder.add(op, output, lambda: array_of(output))
 
-    def _op(self, path: str, what: _What, inputs: Sequence[Tensor], output: Tensor, call: TensorCall) -> Op:
+    def _op(
+        self, path: str, what: _What, inputs: Sequence[Tensor], output: Tensor, call: TensorCall, vary: Vary | None
+    ) -> Op:
         return Op(
             layer=self._recorder.name(path),
             path=path,
@@ -233,6 +237,7 @@ class _Watch(TorchFunctionMode):
             keys=self._keys(what.held),
             source=calling_line(),
             run=runner(call, draws=not what.native or what.kind == "dropout"),
+            vary=vary,
         )
 
     # In which module
@@ -303,10 +308,10 @@ class _Watch(TorchFunctionMode):
         elif call.arguments.slots:
             what = _of_module(call)
             for pick, tensor in tensors_in(output):
-                run = (
-                    native_call(call.module) if what.native else ModuleCall(call.module, call.arguments.emptied(), pick)
-                )
-                op = self._op(call.path, what, call.arguments.inputs, tensor, run)
+                again = ModuleCall(call.module, call.arguments.emptied(), pick)
+                run = native_call(call.module) if what.native else again
+                vary = module_varied(again, {role: role for role in what.tensors})
+                op = self._op(call.path, what, call.arguments.inputs, tensor, run, vary)
                 self._recorder.add(op, tensor, lambda tensor=tensor: array_of(tensor))  # type: ignore[misc]
 
     def _maybe_fold(self, call: _Call, output: object) -> None:
@@ -330,7 +335,12 @@ class _Watch(TorchFunctionMode):
             what = self._of_own_class(call.module, inside, leaf=leaf)
             if what is None:
                 return
-            op = self._op(call.path, what, given.inputs, output, ModuleCall(call.module, given.emptied()))
+            again = ModuleCall(call.module, given.emptied())
+            own = own_tensors(call.module)
+            roles = {
+                role: name for role, tensor in what.tensors.items() for name, one in own.items() if one is tensor
+            }
+            op = self._op(call.path, what, given.inputs, output, again, module_varied(again, roles))
         folded = replace(op, inner=inside)
         self._recorder.fold(call.start, folded, output, lambda: array_of(output))
 
@@ -395,7 +405,7 @@ class _Watch(TorchFunctionMode):
         if self._crash is not None and self._crash[0] is error:
             return
         # Of what it would have made nothing is known.
-        op = replace(self._op(path, what, inputs, torch.empty(0), call), shape=(), dtype="float32")
+        op = replace(self._op(path, what, inputs, torch.empty(0), call, None), shape=(), dtype="float32")
         crash = Crash(
             layer=op.layer,
             path=path,

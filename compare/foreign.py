@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,10 @@ def judge_foreign(
     seed: int = 0,
     until: str | None = None,
     on_layer: Callable[[str], None] | None = None,
+    diagnose: bool = True,
+    on_step: Callable[[str], None] | None = None,
 ) -> Report:
-    """Whether `network` is the expected one, whatever its layers are called.
+    """Whether `network` is the expected one, whatever its layers are called; and if not, why.
 
     It is run once to see what it does, given the expected network's weights by `transfer.propose`, run again and
     judged. It is in eval mode meanwhile; its weights, mode, buffers and gradients are afterwards as they were.
@@ -55,17 +57,20 @@ def judge_foreign(
         seed: of the dense probe and the end-to-end floor.
         until: judge only this part of the expected network.
         on_layer: called with each layer's id before it is measured.
+        diagnose: look for the causes of what is different.
+        on_step: called with what the diagnosis is doing, in words.
 
     Raises:
         InputError: see `capture` and `judge`; or `transfer` does not fit the networks.
     """
+    judging = _Judging(expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step)
     with in_eval_mode(network):
         if weights is None:
-            return _judged(expected, network, x, name, dtypes, seed, until, on_layer)
+            return judging.judged(network)
         if transfer is None:
             transfer = propose_transfer(expected, network, x, weights)
         with transferred(transfer, weights, tensors_of(network)):
-            report = _judged(expected, network, x, name, dtypes, seed, until, on_layer)
+            report = judging.judged(network)
     # What lies behind a crash was not reached: nothing is known of it.
     reached = {layer.layer for layer in report.layers if layer.partner is not None} if report.crash else None
     if reached is not None:
@@ -143,33 +148,55 @@ def _is_constant(array: Array) -> bool:
     return bool(array.flat[0] == array.flat[-1] and array.min() == array.max())
 
 
-def _judged(
-    expected: Trace,
-    network: Any,
-    x: Array,
-    name: str | None,
-    dtypes: Sequence[Dtype],
-    seed: int,
-    until: str | None,
-    on_layer: Callable[[str], None] | None,
-) -> Report:
-    trace, crash = capture_to_the_end(network, x, name=name)
-    report = judge(
-        expected,
-        trace,
-        x,
-        dtypes=dtypes,
-        seed=seed,
-        until=until,
-        on_layer=on_layer,
-        crash=None if crash is None else describe_crash(crash),
-    )
-    if report.verdict == "same" and x.shape[0] == 1 and trace.until is None and until is None:
-        problem, note = two_at_once(expected, network, x, seed=seed)
-        return settle(replace(report, output=problem, notes=(*report.notes, *([note] if note else []))))
-    if crash is None:
-        return report
-    return replace(report, explanation=explain_crash_finding(_structure(expected, x), structure_of(network, x.shape)))
+@dataclass(frozen=True)
+class _Judging:
+    """What stays the same however often a network is judged; see `judge_foreign`."""
+
+    expected: Trace
+    x: Array
+    name: str | None
+    dtypes: tuple[Dtype, ...]
+    seed: int
+    until: str | None
+    on_layer: Callable[[str], None] | None
+    diagnose: bool
+    on_step: Callable[[str], None] | None
+
+    def judged(self, network: Any) -> Report:
+        """The report on a network as it is."""
+        expected, x = self.expected, self.x
+        trace, crash = capture_to_the_end(network, x, name=self.name)
+        report = judge(
+            expected,
+            trace,
+            x,
+            dtypes=self.dtypes,
+            seed=self.seed,
+            until=self.until,
+            on_layer=self.on_layer,
+            crash=None if crash is None else describe_crash(crash),
+        )
+        if report.verdict == "same" and x.shape[0] == 1 and trace.until is None and self.until is None:
+            problem, note = two_at_once(expected, network, x, seed=self.seed)
+            return settle(replace(report, output=problem, notes=(*report.notes, *([note] if note else []))))
+        if crash is not None:
+            explanation = explain_crash_finding(_structure(expected, x), structure_of(network, x.shape))
+            report = replace(report, explanation=explanation)
+        if not self.diagnose or report.verdict != "different":
+            return report
+        # Hypotheses are modelled in torch; a NumPy network that is right is judged without it.
+        from layerdiff.compare.diagnosis.diagnose import diagnosed
+
+        return diagnosed(
+            report,
+            expected,
+            trace,
+            x,
+            seed=self.seed,
+            unused=frozenset(tensors_of(network)) - trace.used,
+            dtypes=self.dtypes,
+            tell=self.on_step,
+        )
 
 
 def _structure(trace: Trace, x: Array) -> Structure:

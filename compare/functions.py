@@ -10,7 +10,7 @@ from typing import Any
 
 from layerdiff.compare.kinds import kind_of_function, tidy
 
-__all__ = ["ROLES", "name_of_function", "named_arguments", "settings"]
+__all__ = ["ROLES", "argument_name", "name_of_function", "named_arguments", "places_of", "settings"]
 
 ROLES = ("weight", "bias", "running_mean", "running_var")
 """What a parameter of an operation can be, by torch's names."""
@@ -62,12 +62,22 @@ def named_arguments(
     function: Callable[..., Any], kind: str, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The arguments of a call by name, as far as the function's signature is known here."""
-    names = _SIGNATURES.get(kind, ("input",))
-    if kind == "batch_norm" and getattr(function, "__module__", None) != "torch.nn.functional":
-        names = _TORCH_BATCH_NORM
+    names = places_of(function, kind)
     if kind == "mean" and len(args) > 2 and not isinstance(args[1], (tuple, list)) and not isinstance(args[2], bool):
         args = (args[0], tuple(args[1:]))
-    return dict(zip(names, args, strict=False)) | {_OTHER_NAMES.get(name, name): v for name, v in kwargs.items()}
+    return dict(zip(names, args, strict=False)) | {argument_name(name): v for name, v in kwargs.items()}
+
+
+def places_of(function: Callable[..., Any], kind: str) -> tuple[str, ...]:
+    """The names of a function's arguments in order, as far as its signature is known here."""
+    if kind == "batch_norm" and getattr(function, "__module__", None) != "torch.nn.functional":
+        return _TORCH_BATCH_NORM
+    return _SIGNATURES.get(kind, ("input",))
+
+
+def argument_name(keyword: str) -> str:
+    """The name by which an argument goes here, for a keyword of torch's: `dim` for `axis`."""
+    return _OTHER_NAMES.get(keyword, keyword)
 
 
 def settings(kind: str, named: Mapping[str, Any]) -> dict[str, object]:

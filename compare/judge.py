@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from layerdiff.compare.align import align
+from layerdiff.compare.align import aligned
 from layerdiff.compare.capture import check_input
 from layerdiff.compare.lane import Lane
 from layerdiff.compare.layers import layer_results
@@ -69,13 +69,7 @@ def judge(
         asked = " and ".join(dtypes) or "no precision"
         raise InputError(f"judge: nothing to compare, got {len(ops)} layers in {asked}, expected float32 or float64")
     others = actual.ops
-    alignment = align(
-        ops,
-        others,
-        expected_output=expected.returned_by if until is None else None,
-        actual_output=actual.returned_by,
-        partial=until is not None,
-    )
+    alignment = aligned(expected, actual, until)
     returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
     places = {op.layer: index for index, op in enumerate(ops)}
     layers: list[LayerResult] = []

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.trace import Array
 
-__all__ = ["Arguments", "Derived", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "runner"]
+__all__ = ["Arguments", "Derived", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "picked", "runner"]
 
 TensorCall = Callable[[Sequence[Tensor]], Tensor]
 """Takes the tensors that come from other operations, in order; gives one tensor."""
@@ -111,7 +111,7 @@ class FunctionCall:
         """What it gives for these inputs."""
         args, kwargs = self.arguments.filled(tensors)
         result = self.function(*args, **kwargs)
-        return _picked(args[0] if self.gives_first else result, self.pick)
+        return picked(args[0] if self.gives_first else result, self.pick)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class ModuleCall:
         buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
         parameters = {name: _like(parameter, dtype) for name, parameter in self.module.named_parameters()}
         args, kwargs = self.arguments.filled(tensors)
-        return _picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
+        return picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
 
 
 def runner(call: TensorCall, *, draws: bool = True) -> Callable[..., Array]:
@@ -159,9 +159,10 @@ def _is_vector(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.ndim == 1
 
 
-def _picked(result: Any, pick: int | None) -> Tensor:
-    picked: Tensor = result if pick is None else tree_flatten(result)[0][pick]
-    return picked
+def picked(result: Any, pick: int | None) -> Tensor:
+    """One of the tensors that a call gave; the only one for None."""
+    found: Tensor = result if pick is None else tree_flatten(result)[0][pick]
+    return found
 
 
 def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:

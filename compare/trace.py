@@ -42,6 +42,8 @@ class Op:
         run: takes the inputs' arrays, returns the output; computes in the inputs' dtype, whichever float that is. It
             may change its inputs and give the same output array twice: `playback.run` guards against both. None in a
             trace read from a file.
+        vary: takes settings by torch's names and parameters by role; gives what runs this operation with them in the
+            place of its own, or None where it has no such setting. None where nothing of it can be exchanged.
     """
 
     layer: str
@@ -58,6 +60,9 @@ class Op:
     inner: tuple[Op, ...] = field(default=(), repr=False)
     source: str | None = field(default=None, repr=False)
     run: Callable[..., Array] | None = field(default=None, repr=False)
+    vary: Callable[[Mapping[str, object], Mapping[str, Array]], Callable[..., Array] | None] | None = field(
+        default=None, repr=False
+    )
 
 
 @dataclass(frozen=True)

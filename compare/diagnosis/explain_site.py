@@ -1,0 +1,103 @@
+"""Why one pair is wrong: hypotheses tried one by one, and where no single one explains it, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from layerdiff.compare.diagnosis.hypotheses import hypotheses
+from layerdiff.compare.diagnosis.hypothesis import Hypothesis
+from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.diagnosis.undo import Undone, sampled, undone, varied
+from layerdiff.compare.diagnosis.walk import Stop
+from layerdiff.compare.trace import Op
+
+__all__ = ["Cause", "Search", "explain"]
+
+_DEEPEST = 3
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A hypothesis that was confirmed.
+
+    Attributes:
+        hypothesis: which.
+        undone: the candidate without it.
+        equally: other hypotheses that explain just the same.
+    """
+
+    hypothesis: Hypothesis
+    undone: Undone
+    equally: tuple[Hypothesis, ...] = ()
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search for the cause of one pair came to.
+
+    Attributes:
+        causes: one, or several that together explain it; empty where nothing does.
+        repaired: what stands in the candidate's place with all of them undone; None where nothing explains it.
+        nearest: the hypotheses that came nearest, the best first.
+    """
+
+    causes: tuple[Cause, ...] = ()
+    repaired: Op | None = None
+    nearest: tuple[Hypothesis, ...] = ()
+
+
+def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> Search:
+    """The causes of what a site shows.
+
+    Args:
+        stop: with its site.
+        tell: called with what is being tried, in words.
+        depth: how many mistakes in one operation are looked for.
+    """
+    site = stop.site
+    if site is None:
+        return Search()
+    found: list[tuple[Hypothesis, Undone]] = []
+    missed: list[Hypothesis] = []
+    for hypothesis in hypotheses(site):
+        tell(f"{site.layer}: {hypothesis.title}")
+        one = tried(hypothesis, site) if hypothesis.model else hypothesis
+        # What a model does not explain may still be one mistake of several.
+        result = None if one.residual is not None and one.residual > 1 else undone(one, stop)
+        if result is None:
+            missed.append(one)
+        else:
+            found.append((one, result))
+    nearest = tuple(sorted((one for one in missed if one.residual is not None), key=_distance))
+    if found:
+        found.sort(key=lambda entry: entry[0].rank)
+        best, result = found[0]
+        others = {(one.code, one.title): one for one, _ in found[1:] if one.code != best.code}
+        return Search((Cause(best, result, tuple(others.values())),), result.op, nearest)
+    for one in missed if depth > 1 else ():
+        combined = _then(one, stop, tell, depth)
+        if combined is not None:
+            return replace(combined, nearest=nearest)
+    return Search(nearest=nearest)
+
+
+def _then(first: Hypothesis, stop: Stop, tell: Callable[[str], None], depth: int) -> Search | None:
+    """The search with one mistake undone that the candidate's own code, or its parameters, say it makes."""
+    site = stop.site
+    if first.rank > 0 or site is None:
+        return None
+    op = varied(first, stop)
+    rest = None if op is None else sampled(op, stop, site)
+    if op is None or rest is None:
+        return None
+    search = explain(replace(stop, site=rest, pair=replace(stop.pair, actual=(op,))), tell, depth - 1)
+    if not search.causes or search.repaired is None:
+        return None
+    last = search.causes[-1].undone
+    how = Undone(search.repaired, f"{last.how}, the other one undone too", last.ratio)
+    return replace(search, causes=(Cause(first, how), *(replace(cause, undone=how) for cause in search.causes)))
+
+
+def _distance(hypothesis: Hypothesis) -> float:
+    return hypothesis.residual if hypothesis.residual is not None else float("inf")

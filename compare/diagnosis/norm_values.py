@@ -1,0 +1,141 @@
+"""Values that a batch norm was given in the place of others, solved for from the lines of its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from layerdiff.compare.diagnosis.channelwise import Lines, channel_lines, number, snapped
+from layerdiff.compare.diagnosis.hypothesis import Hypothesis
+from layerdiff.compare.diagnosis.kit import chain
+from layerdiff.compare.diagnosis.norm_forms import Norm
+from layerdiff.compare.diagnosis.site import Site
+from layerdiff.compare.diagnosis.trial import residual
+from layerdiff.compare.trace import Array
+
+__all__ = ["solved"]
+
+
+def solved(norm: Norm, site: Site, thin: Site) -> Iterator[Hypothesis]:
+    """Another eps, and statistics that are a multiple of the right ones.
+
+    Args:
+        norm: what is expected.
+        site: of an expected batch norm, both sides of one shape.
+        thin: `site` cut down to a few elements of each channel.
+    """
+    lines = channel_lines(site.clear)
+    yield from _eps(norm, site, thin, lines)
+    yield from _scaled(norm, site, thin, lines)
+
+
+def _eps(norm: Norm, site: Site, thin: Site, lines: Lines) -> Iterator[Hypothesis]:
+    """Solve slope = gamma/√(var + eps), so eps = (gamma/slope)² - var: the same in every channel."""
+    with np.errstate(all="ignore"):
+        spread = np.square(norm.gamma / lines.slope)
+    value = _best(spread - norm.var, error=spread * _slope_error(norm, lines))
+    found = _value(value, thin, lambda eps: replace(norm, eps=eps), first=(0.0,))
+    if found is None or found == norm.eps:
+        return
+    claimed = site.other.attributes.get("eps") if site.other is not None else None
+    says = claimed is not None and claimed == found
+    yield Hypothesis(
+        "C1",
+        f"eps is {number(found)}, expected {number(norm.eps)}",
+        f"set eps={number(norm.eps)}",
+        model=chain(site.op.inputs, replace(norm, eps=found).step()),
+        attributes={"eps": norm.eps},
+        evidence=(f"solved from every channel's slope: {value:.10g}",),
+        rank=0 if says else 1,
+    )
+
+
+def _scaled(norm: Norm, site: Site, thin: Site, lines: Lines) -> Iterator[Hypothesis]:
+    """Statistics k times as large: slope = gamma/√(k var + eps) and shift = beta - k mean·slope."""
+    with np.errstate(all="ignore"):
+        spread = np.square(norm.gamma / lines.slope)
+        of_var = _best((spread - norm.eps) / norm.var, error=spread / norm.var * _slope_error(norm, lines))
+        product = norm.mean * lines.slope
+        size = np.abs(norm.beta) + np.abs(lines.shift)
+        of_mean = _best((norm.beta - lines.shift) / product, error=size / np.abs(product) + _slope_error(norm, lines))
+
+    def both(k: float) -> Norm:
+        return replace(norm, mean=k * norm.mean, var=k * norm.var)
+
+    def var(k: float) -> Norm:
+        return replace(norm, var=k * norm.var)
+
+    def mean(k: float) -> Norm:
+        return replace(norm, mean=k * norm.mean)
+
+    k = _value(of_var, thin, both)
+    if k is not None and k > 0 and k != 1:
+        yield _of_scale(
+            site, both(k), f"running_mean and running_var are {number(k)} times the right ones",
+            "divide both by the scale factor that is stored beside them (Caffe: blobs[2])", of_var,
+        )  # fmt: skip
+    k = _value(of_var, thin, var)
+    if k is not None and k > 0 and k != 1:
+        yield _of_correction(site, var(k), k) or _of_scale(
+            site, var(k), f"running_var is {number(k)} times the right one", "give the variance as it is", of_var
+        )
+    k = _value(of_mean, thin, mean)
+    if k is not None and k not in {-1, 0, 1}:
+        yield _of_scale(
+            site, mean(k), f"running_mean is {number(k)} times the right one", "give the mean as it is", of_mean
+        )
+
+
+def _of_scale(site: Site, norm: Norm, title: str, change: str, value: float) -> Hypothesis:
+    return Hypothesis(
+        "C8", title, change, model=chain(site.op.inputs, norm.step()), evidence=(f"solved: {value:.10g}",)
+    )
+
+
+def _of_correction(site: Site, norm: Norm, k: float) -> Hypothesis | None:
+    """A variance that was divided by n for n - 1, or the other way round, if the factor says so.
+
+    n is a whole number then; of a factor of few digits it says nothing, unless n is the number of this input's places.
+    """
+    n = k / (k - 1) if k > 1 else 1 / (1 - k)
+    whole = round(n)
+    error = n * n * 1e-13
+    if not 2 <= whole < 1e6 or abs(n - whole) > max(error, 1e-9 * n):
+        return None
+    here = {sample.want.size // sample.want.shape[1] for sample in site.samples}
+    if whole not in here and float(f"{k:.3g}") == k:
+        return None
+    was, divisor = ("unbiased", "n - 1") if k > 1 else ("biased", "n")
+    return Hypothesis(
+        "C3",
+        f"running_var is the {was} variance of {whole} elements",
+        f"the reference's sum of squares was not divided by {divisor}",
+        model=chain(site.op.inputs, norm.step()),
+        evidence=(f"running_var is {k:.10g} times the right one, which is "
+                  + (f"n/(n - 1) for n = {whole}" if k > 1 else f"(n - 1)/n for n = {whole}"),),
+    )  # fmt: skip
+
+
+def _slope_error(norm: Norm, lines: Lines) -> Array:
+    """By how much a slope may be wrong, relatively and up to a factor: what y may err by, over how far y moves."""
+    with np.errstate(all="ignore"):
+        found: Array = (1 + np.abs(norm.mean) / lines.reach) + np.abs(norm.beta / (lines.slope * lines.reach))
+    return found
+
+
+def _best(values: Array, *, error: Array) -> float:
+    """The value of the channel where it is known best."""
+    usable = np.isfinite(values) & np.isfinite(error)
+    if not usable.any():
+        return float("nan")
+    return float(values[np.where(usable, error, np.inf).argmin()])
+
+
+def _value(value: float, thin: Site, made: Callable[[float], Norm], *, first: tuple[float, ...] = ()) -> float | None:
+    def explains(candidate: float) -> bool:
+        return residual(chain(thin.op.inputs, made(candidate).step()), thin) <= 1
+
+    # A value that does not explain as it was solved explains in no rounding of it either.
+    return snapped(value, explains, first=first) if any(map(explains, (value, *first))) else None

@@ -1,0 +1,154 @@
+"""Causes in the arithmetic itself: half precision, bfloat16, TF32, or float32 where float64 was given.
+
+Rounding cannot be foretold to the last bit, so these models are of two sorts. Where inputs or weights are rounded and
+the arithmetic goes on in the given precision, the model is as sharp as any other. Where the output is rounded too, it
+lies on the short format's grid; the model then allows one step of that grid, and stands only because every output of
+the candidate lies on it, which no other mistake brings about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerdiff.compare.allowance import Call
+from layerdiff.compare.diagnosis.hypothesis import Hypothesis
+from layerdiff.compare.diagnosis.kit import Step, chain
+from layerdiff.compare.diagnosis.ruled import on_arrays, ruled, step_allowance
+from layerdiff.compare.diagnosis.site import Site
+from layerdiff.compare.diagnosis.steps import step_of
+from layerdiff.compare.trace import Array
+
+__all__ = ["hypotheses"]
+
+
+@dataclass(frozen=True)
+class _Format:
+    name: str
+    code: str
+    roundoff: float
+    to: Callable[[Tensor], Tensor]
+    is_stored: bool
+
+
+def _tf32(x: Tensor) -> Tensor:
+    """Rounded to ten bits behind the point, ties away from zero, as NVIDIA's conversion does; float32's exponents."""
+    bits = x.to(torch.float32).contiguous().view(torch.int32)
+    return ((bits + (1 << 12)) & ~((1 << 13) - 1)).view(torch.float32).to(x.dtype)
+
+
+_FORMATS = (
+    _Format("float16", "H2", 2.0**-11, lambda x: x.to(torch.float16).to(x.dtype), True),
+    _Format("bfloat16", "H2", 2.0**-8, lambda x: x.to(torch.bfloat16).to(x.dtype), True),
+    _Format("TF32", "H1", 2.0**-11, _tf32, False),
+)
+_FLOAT32 = _Format("float32", "H3", 2.0**-24, lambda x: x.to(torch.float32).to(x.dtype), True)
+
+
+def hypotheses(site: Site) -> Iterator[Hypothesis]:
+    """Which shorter format the candidate computes in."""
+    sample = site.clear
+    if sample.got.shape != sample.want.shape or not np.isfinite(sample.want).all():
+        return
+    if any("dtype" in problem for problem in site.problems):
+        yield from _of_output(site, _FLOAT32)
+    if not np.isfinite(sample.got).all():
+        yield from _overflowed(site)
+        return
+    size = float(np.linalg.norm(sample.want.ravel()))
+    if float(np.linalg.norm((sample.got - sample.want).ravel())) > 0.05 * size:
+        return
+    for form in _FORMATS:
+        if form.is_stored and all(_on_grid(one.got, form) and not _on_grid(one.want, form) for one in site.samples):
+            yield from _of_output(site, form)
+            return
+    for form in _FORMATS:
+        yield from _of_operands(site, form)
+
+
+def _on_grid(array: Array, form: _Format) -> bool:
+    return bool(np.array_equal(on_arrays(form.to, array), array))
+
+
+def _of_output(site: Site, form: _Format) -> Iterator[Hypothesis]:
+    """All of it, the output too; where the sums are made in the short format the order matters, and no model fits."""
+    if not all(_on_grid(sample.got, form) for sample in site.samples):
+        return
+    step = _rounded(site, form, operands=True, weights=True, output=True)
+    whole = form is _FLOAT32
+    yield Hypothesis(
+        code=form.code,
+        title=f"computes in {form.name}" + (" though it is given float64" if whole else ""),
+        change="compute in the precision of the input: convert neither values nor weights to "
+        f"{form.name}" + (", and write down no array's type" if whole else ""),
+        model=chain(site.op.inputs, step) if step is not None else (),
+        evidence=(f"every output is a {form.name} number",),
+    )
+
+
+def _overflowed(site: Site) -> Iterator[Hypothesis]:
+    """What is infinite, being larger than float16 can hold, where all else lies on its grid."""
+    half = _FORMATS[0]
+    for sample in site.samples:
+        fine = np.isfinite(sample.got)
+        if not fine.all() and _on_grid(sample.got[fine], half) and not _on_grid(sample.want[fine], half):
+            yield Hypothesis(
+                code="H2",
+                title="computes in float16, and leaves its range",
+                change="compute in the precision of the input: float16 ends at 65504",
+                evidence=("every finite output is a float16 number", f"{int((~fine).sum())} outputs are not finite"),
+            )
+            return
+
+
+def _of_operands(site: Site, form: _Format) -> Iterator[Hypothesis]:
+    """Inputs and weights, or one of them; the sums are made in the given precision, or in float32."""
+    for operands, weights in ((True, True), (False, True), (True, False)):
+        if weights and not site.op.parameters:
+            continue
+        step = _rounded(site, form, operands=operands, weights=weights, output=False)
+        if step is None:
+            return
+        both = "inputs and weights are" if operands and weights else "weights are" if weights else "inputs are"
+        yield Hypothesis(
+            code=form.code,
+            title=f"{both} rounded to {form.name}",
+            change="switch TF32 off: torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32"
+            if form.code == "H1"
+            else f"keep inputs and weights as they are, and convert neither to {form.name}",
+            model=chain(site.op.inputs, step),
+        )
+
+
+def _rounded(site: Site, form: _Format, *, operands: bool, weights: bool, output: bool) -> Step | None:
+    """The expected operation on rounded inputs and weights, its output rounded or not; None where there is no step.
+
+    Its allowance: that of the operation, its sums being made in float32 where the format is a processor's own, and
+    one step of the format where the output is rounded.
+    """
+    inner = step_of(site.op)
+    if inner is None:
+        return None
+    in_float32 = output or form.code == "H1"
+
+    def prepared(x: Sequence[Tensor], p: Mapping[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        return (
+            [form.to(one) if operands else one for one in x],
+            {role: form.to(one) if weights else one for role, one in p.items()},
+        )
+
+    def function(x: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+        y = inner.function(*prepared(x, p))
+        return form.to(y) if output else y
+
+    def allowance(call: Call) -> Array:
+        as_is = np.float32 if in_float32 else call.output.dtype
+        inputs = tuple(array.astype(as_is) for array in call.inputs)
+        once = step_allowance(inner, Call(call.attributes, call.parameters, inputs, call.output.astype(as_is)), inputs)
+        return once + (2 * form.roundoff * np.abs(call.output) if output else 0.0)
+
+    return ruled(allowance, function, inner.parameters)

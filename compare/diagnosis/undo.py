@@ -1,0 +1,152 @@
+"""Undoing a mistake: the operation that stands in the candidate's place once one thing is as expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layerdiff.compare.diagnosis.hypothesis import Hypothesis
+from layerdiff.compare.diagnosis.site import Sample, Site
+from layerdiff.compare.diagnosis.trial import distance
+from layerdiff.compare.diagnosis.walk import Stop
+from layerdiff.compare.pairs import outside_inputs
+from layerdiff.compare.playback import play
+from layerdiff.compare.trace import Array, Op
+
+__all__ = ["Undone", "as_one", "exchanged_for", "sampled", "undone", "varied"]
+
+
+@dataclass(frozen=True)
+class Undone:
+    """The candidate's operations with one thing as expected.
+
+    Attributes:
+        op: stands in the place of all of them.
+        how: what was run again, in words.
+        ratio: the greatest quotient of error and allowance then; at most 1.
+    """
+
+    op: Op
+    how: str
+    ratio: float
+
+
+def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
+    """The candidate with one mistake undone, run again; None where that does not bring it within its allowance.
+
+    Its own code runs again with the setting or parameter exchanged, where that is possible. Where it is not, and the
+    model gives what the candidate gives, the model without the mistake takes its place: that is the expected operation.
+    """
+    op = varied(hypothesis, stop)
+    if op is not None:
+        ratio = _ratio(op, stop)
+        if ratio <= 1:
+            return Undone(op, f"run again with {_exchanged_words(hypothesis)}", ratio)
+    if hypothesis.residual is not None and hypothesis.residual <= 1:
+        return Undone(exchanged_for(stop), "what it gives is what this mistake gives, run beside it; without it", 0.0)
+    return None
+
+
+def varied(hypothesis: Hypothesis, stop: Stop) -> Op | None:
+    """The candidate's own operation with what the hypothesis says exchanged; None where that cannot be done."""
+    if not (hypothesis.attributes or hypothesis.parameters or hypothesis.after):
+        return None
+    actual = stop.pair.actual
+    if hypothesis.attributes or hypothesis.parameters:
+        if len(actual) != 1 or actual[0].vary is None:
+            return None
+        run = actual[0].vary(hypothesis.attributes, hypothesis.parameters)
+        if run is None:
+            return None
+        one = replace(
+            actual[0],
+            run=run,
+            native=False,
+            attributes={**actual[0].attributes, **hypothesis.attributes},
+            parameters={**actual[0].parameters, **hypothesis.parameters},
+        )
+        actual = (one,)
+    if hypothesis.after:
+        first = replace(hypothesis.after[0], inputs=(actual[-1].layer,))
+        actual = (*actual, first, *hypothesis.after[1:])
+    return as_one(actual, stop.pair.actual[-1])
+
+
+def as_one(ops: Sequence[Op], last: Op) -> Op:
+    """Some operations as a single one, under the id of `last`."""
+    if len(ops) == 1:
+        return ops[0]
+    needed = outside_inputs(ops)
+
+    def run(*inputs: Array) -> Array:
+        played, _ = play(ops, dict(zip(needed, inputs, strict=True)))
+        return played[-1].output
+
+    return replace(last, inputs=needed, run=run, native=False, vary=None, in_place=False)
+
+
+def exchanged_for(stop: Stop) -> Op:
+    """The expected operations under the candidate's id, taking what the candidate's take."""
+    expected, last = stop.pair.expected, stop.pair.actual[-1]
+    own = dict(zip(stop.pair.feeds, outside_inputs(stop.pair.actual), strict=True))
+    wanted = outside_inputs(expected)
+    one = as_one(expected, expected[-1])
+    inputs = tuple(own.get(layer, outside_inputs(stop.pair.actual)[0]) for layer in (wanted if len(expected) > 1 else one.inputs))
+    return replace(one, layer=last.layer, path=last.path, inputs=inputs, source=last.source)
+
+
+def sampled(op: Op, stop: Stop, site: Site) -> Site | None:
+    """The site with `op` in the candidate's place; None where it does not run."""
+    found = []
+    for sample in site.samples:
+        got = _run(op, stop, sample)
+        if got is None:
+            return None
+        found.append(replace(sample, got=got))
+    dense = found[1] if len(found) > 1 else None
+    return replace(site, others=(op,), real=found[0], dense=dense)
+
+
+def _ratio(op: Op, stop: Stop) -> float:
+    site = stop.site
+    assert site is not None, "a mistake is undone where there is a site"
+    worst = 0.0
+    for sample, allowed in zip(site.samples, stop.allowed, strict=True):
+        got = _run(op, stop, sample)
+        if got is None or got.dtype != sample.want.dtype:
+            return math.inf
+        worst = max(worst, distance(sample.want, got, allowed))
+    return worst
+
+
+def _run(op: Op, stop: Stop, sample: Sample) -> Array | None:
+    site = stop.site
+    assert site is not None
+    given = dict(zip(site.op.inputs, sample.inputs, strict=True))
+    needed = outside_inputs(stop.pair.actual)
+    values = {mine: given[feed] for mine, feed in zip(needed, stop.pair.feeds, strict=True)}
+    try:
+        with np.errstate(all="ignore"):
+            played, _ = play([op], values)
+    except Exception:
+        # Somebody else's code with a setting it never had.
+        return None
+    return played[-1].output
+
+
+def _exchanged_words(hypothesis: Hypothesis) -> str:
+    words = [f"{name}={_plain(value)}" for name, value in hypothesis.attributes.items()]
+    words += [f"the reference's {role}" for role in hypothesis.parameters]
+    words += [f"{op.kind} behind it" for op in hypothesis.after]
+    return " and ".join(words)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, tuple) and len(set(value)) == 1:
+        return str(value[0])
+    return str(value)
+
+

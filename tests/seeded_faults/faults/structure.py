@@ -1,0 +1,345 @@
+"""Group A: how the blocks are wired."""
+
+from __future__ import annotations
+
+import copy
+import operator
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .edits import Edit
+from .hosts import Host
+from .layers import Apply, OptionA, Unregistered, conv_with, norm_with
+from .model import Fault, Truth, exactly, within
+
+__all__ = ["STRUCTURE"]
+
+FUNCTIONS = ("own_conv_and_bn", "functional", "hwio")
+"""Hosts in which pooling and flatten are one operation."""
+
+
+def strided(host: Host) -> list[str]:
+    """The first blocks of the stages that halve."""
+    return [block for block in host.blocks if block.endswith(".0") and not block.startswith("layer1")]
+
+
+def strided_bottlenecks(host: Host) -> list[str]:
+    return strided(host) if host.bottleneck else []
+
+
+def strided_basics(host: Host) -> list[str]:
+    return [] if host.bottleneck else strided(host)
+
+
+def identity_blocks(host: Host) -> list[str]:
+    return [block for block in host.blocks if f"{block}.downsample.0" not in host.layers]
+
+
+def later_blocks(host: Host) -> list[str]:
+    return [block for block in host.blocks if not block.endswith(".0")]
+
+
+def projections(host: Host) -> list[str]:
+    return [layer for layer in host.layers if layer.endswith("downsample.0")]
+
+
+def projection_norms(host: Host) -> list[str]:
+    return [layer for layer in host.layers if layer.endswith("downsample.1")]
+
+
+def last_relu(host: Host, block: str) -> str:
+    return host.of(block)[-1]
+
+
+def twins(host: Host, block: str) -> list[str]:
+    """The blocks of the stage that have the same tensors as `block`."""
+    stage = block.split(".")[0]
+    mine = [one for one in host.blocks if one.startswith(f"{stage}.")]
+    return [one for one in mine if one in identity_blocks(host)]
+
+
+def takers(host: Host, block: str) -> list[str]:
+    """The layers that take what a block gives."""
+    from .hosts import expected_side
+
+    last = last_relu(host, block)
+    return [op.layer for op in expected_side(host.expected).trace.ops if last in op.inputs]
+
+
+def restride(edit: Edit, layer: str, stride: int) -> None:
+    edit.put(layer, conv_with(edit.like(layer), stride=stride))
+
+
+def stride_first(edit: Edit, block: str) -> None:
+    restride(edit, f"{block}.conv1", 2)
+    restride(edit, f"{block}.conv2", 1)
+
+
+def stride_second(edit: Edit, block: str) -> None:
+    restride(edit, f"{block}.conv1", 1)
+    restride(edit, f"{block}.conv2", 2)
+
+
+def no_stride(edit: Edit, block: str) -> None:
+    restride(edit, f"{block}.conv{2 if edit.host.bottleneck else 1}", 1)
+    restride(edit, f"{block}.downsample.0", 1)
+
+
+def stride_in_stage_before(edit: Edit, _place: str) -> None:
+    for layer, stride in (
+        ("layer1.0.conv2", 2),
+        ("layer1.0.downsample.0", 2),
+        ("layer2.0.conv2", 1),
+        ("layer2.0.downsample.0", 1),
+    ):
+        restride(edit, layer, stride)
+
+
+def skip_block(edit: Edit, block: str) -> None:
+    edit.exit(block).replace_all_uses_with(edit.entry(block))
+    edit.erase_unused()
+
+
+def double_block(edit: Edit, block: str) -> None:
+    """One block more: a copy with weights of its own, behind `block`."""
+    made = {edit.entry(block): edit.exit(block)}
+    last = edit.exit(block)
+    layers = [edit.node(layer) for layer in edit.host.of(block) if layer in edit.nodes]
+    order = [node for node in edit.module.graph.nodes]
+    first, end = order.index(edit.entry(block)), order.index(last)
+    users = list(last.users)
+    anchor = last
+    for node in order[first + 1 : end + 1]:
+        with edit.module.graph.inserting_after(anchor):
+            new = edit.module.graph.node_copy(node, lambda n: made.get(n, n))
+        if node.op == "call_module":
+            name = f"more_{str(node.target).replace('.', '_')}"
+            if not hasattr(edit.module, name):
+                edit.module.add_submodule(name, copy.deepcopy(edit.module.get_submodule(str(node.target))))
+            new.target = name
+        made[node] = anchor = new
+    assert layers
+    for user in users:
+        user.replace_input_with(last, made[last])
+
+
+def forget_shortcut(edit: Edit, block: str) -> None:
+    branch = edit.node(f"{block}.bn{3 if edit.host.bottleneck else 2}")
+    add = edit.node(f"{block}.add")
+    add.replace_all_uses_with(branch)
+    edit.module.graph.erase_node(add)
+
+
+def add_twice(edit: Edit, block: str) -> None:
+    edit.insert(edit.node(f"{block}.add"), operator.add, edit.entry(block))
+
+
+def identity_too_late(edit: Edit, block: str) -> None:
+    edit.rewire(f"{block}.add", edit.entry(block), edit.node(f"{block}.relu"))
+
+
+def project_the_branch(edit: Edit, block: str) -> None:
+    edit.rewire(f"{block}.downsample.0", edit.entry(block), edit.node(f"{block}.relu"))
+    # It takes what is made after it now.
+    _move_behind(edit, f"{block}.downsample.0", f"{block}.relu")
+    _move_behind(edit, f"{block}.downsample.1", f"{block}.downsample.0")
+
+
+def _move_behind(edit: Edit, layer: str, other: str) -> None:
+    order = {node: i for i, node in enumerate(edit.module.graph.nodes)}
+    if order[edit.node(layer)] < order[edit.node(other)]:
+        edit.node(other).append(edit.node(layer))
+
+
+def option_a(edit: Edit, block: str, *, front: bool) -> None:
+    conv = edit.like(f"{block}.downsample.0")
+    edit.put(f"{block}.downsample.0", OptionA(conv.stride[0], conv.in_channels, conv.out_channels, front=front))
+    edit.drop(f"{block}.downsample.1")
+
+
+def project_identity(edit: Edit, block: str) -> None:
+    channels = edit.like(f"{block}.bn1").num_features * (4 if edit.host.bottleneck else 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        conv = nn.Conv2d(channels, channels, 1, bias=False)
+        norm = nn.BatchNorm2d(channels)
+    entry = edit.entry(block)
+    edit.insert(entry, nn.Sequential(conv, norm), users=[edit.node(f"{block}.add")])
+
+
+def before_the_operations(edit: Edit, block: str) -> None:
+    """bn, relu, conv, bn, relu, conv, add, with the block's own tensors."""
+    parts = {name: edit.node(f"{block}.{name}") for name in ("conv1", "bn1", "relu", "conv2", "bn2", "add", "relu_1")}
+    entry, graph = edit.entry(block), edit.module.graph
+    sources = {"bn1": entry, "relu": "bn1", "conv1": "relu", "bn2": "conv1", "relu_1": "bn2", "conv2": "relu_1"}
+    modules = {"relu": nn.ReLU(), "relu_1": nn.ReLU()}
+    made = {}
+    anchor = entry
+    for name, source in sources.items():
+        module = modules.get(name) or edit.like(f"{block}.{name}")
+        path = f"{block.replace('.', '_')}_pre_{name}"
+        edit.module.add_submodule(path, module)
+        with graph.inserting_after(anchor):
+            made[name] = graph.call_module(path, (made[source] if isinstance(source, str) else source,))
+        anchor = made[name]
+    with graph.inserting_after(anchor):
+        total = graph.call_function(operator.add, (anchor, entry))
+    parts["relu_1"].replace_all_uses_with(total)
+
+
+def small_stem(edit: Edit, _place: str) -> None:
+    conv = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    conv.weight.data = edit.like("conv1").weight[:, :, 2:5, 2:5].clone()
+    edit.put("conv1", conv)
+    edit.drop("maxpool")
+
+
+def deep_stem(edit: Edit, _place: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        stem = nn.Sequential(
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, 1, 1, bias=False),
+        )  # fmt: skip
+    edit.put("conv1", stem)
+
+
+def average_then_project(edit: Edit, layer: str) -> None:
+    edit.put(layer, nn.Sequential(nn.AvgPool2d(2), conv_with(edit.like(layer), stride=1)))
+
+
+def share_blocks(edit: Edit, block: str) -> None:
+    """`[block] * n`: the block before is this one too."""
+    before = share_partner(edit.host, block)
+    for layer in edit.host.of(block):
+        kind = edit.host.layers[layer]
+        if kind in {"conv2d", "batch_norm"}:
+            other = before + layer[len(block) :]
+            name = f"shared_{layer.replace('.', '_')}"
+            edit.module.add_submodule(name, edit.like(layer))
+            for one in (layer, other):
+                node = edit.node(one)
+                args = tuple(edit.inputs(one))
+                with edit.module.graph.inserting_before(node):
+                    new = edit.module.graph.call_module(name, args)
+                node.replace_all_uses_with(new)
+                edit.module.graph.erase_node(node)
+                edit.nodes[one] = new
+
+
+def share_partner(host: Host, block: str) -> str:
+    alike = twins(host, block)
+    return alike[alike.index(block) - 1]
+
+
+def shareable(host: Host) -> list[str]:
+    return [block for block in host.blocks if block in twins(host, block)[1:]]
+
+
+def shared_truth(host: Host, block: str) -> tuple[Truth, ...]:
+    before = share_partner(host, block)
+    pairs = tuple(
+        frozenset((layer, before + layer[len(block) :]))
+        for layer in host.of(block)
+        if host.layers[layer] in {"conv2d", "batch_norm"}
+    )
+    return (Truth(frozenset(), pairs),)
+
+
+def unregister(edit: Edit, layer: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        like = edit.like(layer)
+        fresh = (
+            nn.Conv2d(like.in_channels, like.out_channels, like.kernel_size, like.stride, like.padding, bias=False)
+            if isinstance(like, nn.Conv2d)
+            else nn.BatchNorm2d(like.num_features).eval()
+        )
+    edit.put(layer, Unregistered(fresh.requires_grad_(False)))
+
+
+def dilate(edit: Edit, layer: str) -> None:
+    edit.put(layer, conv_with(edit.like(layer), dilation=2, padding=2))
+
+
+def plain_threes(host: Host) -> list[str]:
+    """3x3 convolutions without a stride."""
+    from .hosts import reference_network
+
+    network = reference_network(host.expected)
+    convs = [layer for layer in host.kind("conv2d") if network.get_submodule(layer).kernel_size == (3, 3)]
+    return [layer for layer in convs if network.get_submodule(layer).stride == (1, 1)]
+
+
+def block_truth(host: Host, block: str) -> tuple[Truth, ...]:
+    """Any of the blocks with the same tensors, as a whole."""
+    return tuple(exactly(*host.of(one))[0] for one in twins(host, block))
+
+
+def one_more_truth(host: Host, block: str) -> tuple[Truth, ...]:
+    """What takes the block too many: after any block that has the same tensors, or before the first of them."""
+    stage = block.split(".")[0]
+    mine = [one for one in host.blocks if one.startswith(f"{stage}.")]
+    return tuple(exactly(*takers(host, one))[0] for one in mine)
+
+
+STRUCTURE: tuple[Fault, ...] = (
+    Fault("A1", "stride-on-1x1", "the stride is on the 1x1 convolution", stride_first, strided_bottlenecks,
+          lambda host, b: exactly(f"{b}.conv1", f"{b}.conv2"), count=6),
+    Fault("A2", "stride-on-second", "the stride is on the second convolution", stride_second, strided_basics,
+          lambda host, b: exactly(f"{b}.conv1", f"{b}.conv2"), count=6),
+    Fault("A3", "stage-without-stride", "a stage does not halve", no_stride, strided,
+          lambda host, b: exactly(f"{b}.conv{2 if host.bottleneck else 1}", f"{b}.downsample.0"), count=6),
+    Fault("A3", "stride-in-stage-before", "layer1 halves, layer2 does not", stride_in_stage_before,
+          lambda host: ["layer2.0"] if host.bottleneck else [],
+          lambda host, b: exactly("layer1.0.conv2", "layer1.0.downsample.0", "layer2.0.conv2", "layer2.0.downsample.0"),
+          count=3),
+    Fault("A4", "block-missing", "one block too few", skip_block, later_blocks, block_truth, count=6),
+    Fault("A4", "block-too-many", "one block too many", double_block, later_blocks, one_more_truth, count=5),
+    Fault("A5", "no-shortcut", "the shortcut is not added", forget_shortcut, identity_blocks,
+          lambda host, b: exactly(f"{b}.add"), count=7),
+    Fault("A6", "added-twice", "the shortcut is added twice", add_twice, identity_blocks,
+          lambda host, b: (*exactly(f"{b}.add"), *exactly(last_relu(host, b))), count=5),
+    Fault("A6", "identity-too-late", "the identity is saved behind the first convolution", identity_too_late,
+          lambda host: [] if host.bottleneck else identity_blocks(host), lambda host, b: exactly(f"{b}.add"), count=4),
+    Fault("A6", "projects-the-branch", "downsample(out), not downsample(x)", project_the_branch,
+          lambda host: ["layer1.0"] if host.bottleneck else [], lambda host, b: exactly(f"{b}.downsample.0"), count=3),
+    Fault("A7", "projection-without-norm", "no batch norm on the projection", lambda e, layer: e.drop(layer),
+          projection_norms, count=6),
+    Fault("A8", "option-A", "zeros for the new channels", lambda e, b: option_a(e, b, front=False),
+          lambda host: [p.removesuffix(".downsample.0") for p in projections(host)],
+          lambda host, b: within(f"{b}.downsample.0", f"{b}.downsample.1"), count=4),
+    Fault("A8", "option-A-centred", "zeros before and behind the channels", lambda e, b: option_a(e, b, front=True),
+          lambda host: [p.removesuffix(".downsample.0") for p in projections(host)],
+          lambda host, b: within(f"{b}.downsample.0", f"{b}.downsample.1"), count=3),
+    Fault("A8", "projection-too-many", "a projection where the identity does", project_identity, identity_blocks,
+          lambda host, b: exactly(f"{b}.add"), count=4),
+    Fault("A9", "projection-without-stride", "the projection forgets the stride",
+          lambda e, layer: restride(e, layer, 1), lambda host: [f"{b}.downsample.0" for b in strided(host)], count=5),
+    Fault("A10", "pre-activation", "bn and relu stand before the convolutions", before_the_operations,
+          lambda host: [] if host.bottleneck else identity_blocks(host), lambda host, b: within(*host.of(b)), count=4),
+    Fault("A11", "small-stem", "3x3 without stride and no max-pool", small_stem, lambda host: ["conv1"],
+          lambda host, p: exactly("conv1", "maxpool"), count=5),
+    Fault("A11", "deep-stem", "two 3x3 for the 7x7", deep_stem, lambda host: ["conv1"],
+          lambda host, p: within("conv1", "bn1", "relu"), count=3),
+    Fault("A11", "average-then-project", "the shortcut averages, then projects", average_then_project,
+          lambda host: [f"{b}.downsample.0" for b in strided(host)], count=4),
+    Fault("A12", "shared-blocks", "two blocks are one object", share_blocks, shareable, shared_truth, count=5),
+    Fault("A13", "plain-list-conv", "a convolution in a plain list", unregister,
+          lambda host: host.kind("conv2d"), causes=("A13", "G1"),
+          why_causes="its weights are those of a fresh layer", count=4),
+    Fault("A13", "plain-list-norm", "a batch norm in a plain list", unregister,
+          lambda host: host.kind("batch_norm"), causes=("A13", "G1"),
+          why_causes="its tensors are those of a fresh layer", count=3),
+    Fault("A14", "norm-not-called", "a batch norm is registered and not called",
+          lambda e, layer: e.drop(layer, registered=True), lambda host: host.kind("batch_norm"),
+          not_hosts=("functional",), count=5),
+    Fault("A15", "flatten-dropped", "Sequential(*children()) loses the flatten",
+          lambda e, layer: e.drop(layer), lambda host: ["flatten"], causes=("A15", "M1"),
+          why_causes="the shape error that follows is M1", not_hosts=FUNCTIONS, count=4),
+    Fault("A16", "dilated", "dilation 2 where there is none", dilate, plain_threes, count=6),
+)  # fmt: skip
+
+_ = (Apply, F, norm_with)

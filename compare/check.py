@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from layerdiff.compare.capture import capture
-from layerdiff.compare.judge import DTYPES, Dtype, judge
-from layerdiff.compare.result import LayerResult, Report
-from layerdiff.compare.trace import Array, Trace, upto
-from layerdiff.compare.verdict import settle
-from layerdiff.errors import InputError
+from layerdiff.compare.judge import DTYPES, Dtype
+from layerdiff.compare.judging import Judging
+from layerdiff.compare.result import Report
+from layerdiff.compare.trace import Array, Trace
 
 __all__ = ["compare_networks", "compare_with"]
 
@@ -23,22 +22,24 @@ def compare_networks(
     dtypes: Sequence[Dtype] = DTYPES,
     seed: int = 0,
     until: str | None = None,
+    diagnose: bool = True,
 ) -> Report:
-    """Whether `actual` is the same network as `expected`, layer by layer, on the input `x`.
+    """Whether `actual` is the same network as `expected`, layer by layer, on the input `x`; and if not, why.
 
     Args:
         expected: the reference, a torch or NumPy network in eval mode.
-        actual: the candidate, likewise, with the same layer ids and weights.
+        actual: the candidate, likewise, with the weights it has and in the mode it is in.
         x: (n, c, h, w) float32.
         dtypes: precisions to judge in.
         seed: of the dense probe and the end-to-end floor.
         until: judge only this part, by layer id or the start of one.
+        diagnose: look for the causes of what is different.
 
     Raises:
         InputError: see `capture` and `judge`.
     """
     trace = capture(expected, x, until=until)
-    return compare_with(trace, actual, x, dtypes=dtypes, seed=seed, until=until)
+    return compare_with(trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose)
 
 
 def compare_with(
@@ -51,41 +52,11 @@ def compare_with(
     seed: int = 0,
     until: str | None = None,
     on_layer: Callable[[str], None] | None = None,
+    diagnose: bool = True,
+    on_step: Callable[[str], None] | None = None,
 ) -> Report:
     """`compare_networks` with a reference that is captured already; a candidate that raises is different."""
-    try:
-        trace = capture(actual, x, name=name, until=until)
-    except InputError:
-        raise
-    except Exception as error:
-        if _runs(actual, x):
-            reason = f"{type(error).__name__}: {error}"
-            raise InputError(
-                f"capture: {type(actual).__name__} runs, but not while it is watched, got {reason}"
-            ) from error
-        return _crashed(expected, name or type(actual).__name__, error, until)
-    return judge(expected, trace, x, dtypes=dtypes, seed=seed, until=until, on_layer=on_layer)
-
-
-def _runs(network: Any, x: Array) -> bool:
-    """Whether the network's forward pass goes through when nobody watches."""
-    try:
-        if hasattr(network, "named_modules"):
-            import torch
-
-            with torch.no_grad():
-                network(torch.from_numpy(x.copy()))
-        else:
-            network(x.copy())
-    except Exception:
-        return False
-    return True
-
-
-def _crashed(expected: Trace, name: str, error: Exception, until: str | None) -> Report:
-    layers = tuple(
-        LayerResult(i, op.layer, None, op.kind, op.shape, op.inputs) for i, op in enumerate(upto(expected.ops, until))
+    judging = Judging(
+        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, batches=False
     )
-    message = str(error).splitlines()[0] if str(error) else "no message"
-    crash = f"its forward pass raised {type(error).__name__}: {message}"
-    return settle(Report(expected.network, name, layers, crash=crash, until=until))
+    return judging.judged(actual)

@@ -13,6 +13,7 @@ __all__ = [
     "NOT_REACHED",
     "SCHEMA",
     "Extra",
+    "InputResult",
     "LayerResult",
     "Measure",
     "Probe",
@@ -134,6 +135,29 @@ class Extra:
 
 
 @dataclass(frozen=True)
+class InputResult:
+    """What the candidate's own preprocessing gives, beside the expected network's input for the same pictures.
+
+    The layers are judged on the expected input all the same, so that both are told apart.
+
+    Attributes:
+        source: what made it, such as `prepare.py:transform` or `input.npy`.
+        shape: of what it gave, as (n, 3, h, w).
+        expected: the shape that was expected.
+        measure: the comparison; None where the shapes differ.
+        notes: how it was read.
+        status: `same` or `fault`, set by `verdict.settle`.
+    """
+
+    source: str
+    shape: tuple[int, ...]
+    expected: tuple[int, ...]
+    measure: Measure | None
+    notes: tuple[str, ...] = ()
+    status: Status = "unjudged"
+
+
+@dataclass(frozen=True)
 class Report:
     """One candidate against the expected network.
 
@@ -150,6 +174,7 @@ class Report:
         explanation: why it raised, as far as the shapes say.
         findings: the causes of what is different, as far as they were found; empty where none was looked for.
         repaired: what the candidate is with all confirmed causes undone; empty where that was not tried.
+        input: what the candidate's own preprocessing gives; None where that was not asked.
         until: the part of the network that was judged; None for all of it.
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
         blind: whether something happened in the candidate that could not be seen, and what it returned is right all the
@@ -173,6 +198,7 @@ class Report:
     explanation: Explanation | None = None
     findings: tuple[Finding, ...] = ()
     repaired: str = ""
+    input: InputResult | None = None
     until: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from layerdiff.compare.result import SCHEMA, Report, Run
+from layerdiff.compare.result import SCHEMA, Measure, Report, Run
 from layerdiff.compare.trace import INPUT, Array, Op, Trace
 from layerdiff.errors import InputError
 
@@ -160,16 +160,21 @@ def _check_report(path: Path, report: Report) -> None:
     """
     names = [layer.layer for layer in report.layers]
     for index, layer in enumerate(report.layers):
-        whole = all(
-            m.size > 0
-            and 0 <= m.over <= m.size
-            and (m.allowed is not None or (m.ratio, m.over, m.max_abs) == (0, 0, 0))
-            and (m.ratio is None or (m.ratio >= 0 and (m.over > 0 or m.ratio <= 1) and (m.over == 0 or m.ratio >= 1)))
-            for m in layer.measures
-        )
+        whole = all(_is_whole(measure) for measure in layer.measures)
         whole = whole and set(layer.together) <= set(names) - {layer.layer}
         if layer.index != index or names.count(layer.layer) > 1 or not whole:
             raise InputError(f"{path}: its figures contradict each other, first at {layer.layer}")
+    if report.input is not None and report.input.measure is not None and not _is_whole(report.input.measure):
+        raise InputError(f"{path}: its figures contradict each other, at the input")
+
+
+def _is_whole(m: Measure) -> bool:
+    return (
+        m.size > 0
+        and 0 <= m.over <= m.size
+        and (m.allowed is not None or (m.ratio, m.over, m.max_abs) == (0, 0, 0))
+        and (m.ratio is None or (m.ratio >= 0 and (m.over > 0 or m.ratio <= 1) and (m.over == 0 or m.ratio >= 1)))
+    )
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from layerdiff.compare.result import NOT_REACHED, LayerResult, Measure, Report, Status, Verdict
+from layerdiff.compare.result import NOT_REACHED, InputResult, LayerResult, Measure, Report, Status, Verdict
 from layerdiff.errors import InputError
 
 __all__ = ["settle"]
@@ -39,7 +39,16 @@ def settle(report: Report, *, scale: float = 1.0) -> Report:
                 tainted.add(layer.layer)
             settled[layer.layer] = replace(layer, status=status, reason=reason, notes=_notes(layer, status, scale))
     layers = [settled[layer.layer] for layer in report.layers]
-    return replace(report, layers=tuple(layers), verdict=_verdict(layers, report), scale=scale)
+    report = replace(report, layers=tuple(layers), input=_input(report.input, scale))
+    return replace(report, verdict=_verdict(layers, report), scale=scale)
+
+
+def _input(found: InputResult | None, scale: float) -> InputResult | None:
+    """The input with its status."""
+    if found is None:
+        return None
+    wrong = found.measure is None or _exceeds(found.measure, scale)
+    return replace(found, status="fault" if wrong else "same")
 
 
 def _groups(layers: Iterable[LayerResult]) -> list[list[LayerResult]]:
@@ -52,6 +61,9 @@ def _groups(layers: Iterable[LayerResult]) -> list[list[LayerResult]]:
 
 def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
     statuses = {layer.status for layer in layers}
+    if report.input is not None and report.input.status == "fault":
+        # Before the network: whatever is known of that, this is certain.
+        return "different"
     if report.blind:
         return "unknown"
     if report.crash is not None or report.extra or report.output or statuses & {"fault", "missing"}:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from layerdiff.candidates import Candidate, load_candidate
 from layerdiff.environment import describe_environment, in_short
 from layerdiff.errors import InputError
+from layerdiff.preprocessing import judge_preparation, load_preparation, with_input
 from layerdiff.references import Asked, Reference, referred
 from layerdiff.subject import handwritten_network
 
@@ -36,7 +37,10 @@ def run(
     seed: int = 0,
     grade: Grade = "gemm",
     mapping: str | Path | None = None,
+    preprocess: Any | None = None,
+    diagnose: bool = True,
     on_layer: Callable[[str, str, int], None] | None = None,
+    on_step: Callable[[str, str], None] | None = None,
 ) -> Run:
     """Judge each network in `actual` against `expected`, layer by layer.
 
@@ -55,7 +59,12 @@ def run(
         seed: of the dense probe and the end-to-end floor.
         grade: how our NumPy network convolves.
         mapping: a file written by `layerdiff weights map`, which says where each tensor goes.
+        preprocess: the candidate's own preprocessing, to be held against the expected input: `FILE.py:FUNCTION`,
+            `module:FUNCTION`, a saved input (.npy, .npz, .pt, .safetensors), a function, or an array; see
+            docs/candidates.md.
+        diagnose: look for the causes of what is different.
         on_layer: called before each layer with the candidate's name, the layer's id and the number of layers.
+        on_step: called with the candidate's name and what the diagnosis is doing, in words.
 
     Returns:
         One report for each candidate, and all that is needed to repeat the run.
@@ -69,6 +78,7 @@ def run(
     source, keep = _source(weights)
     transfer = _read_mapping(mapping)
     meant = expected.partition(":")[2] if isinstance(expected, str) and expected.startswith("torchvision:") else ""
+    preparation = None if preprocess is None else load_preparation(preprocess)
     candidates = [load_candidate(one, architecture=meant or "resnet50") for one in (actual or ("torch", "numpy"))]
     if transfer is not None:
         _refuse_mapping(keep, candidates)
@@ -82,7 +92,9 @@ def run(
             **_facts(candidates),
             "dtypes": ", ".join(dtypes),
             "seed": str(seed),
+            **(dict(preparation.facts) if preparation else {}),
         }
+        own_input = judge_preparation(preparation, reference.subject, asked.images) if preparation else None
         judged = len(upto(reference.trace.ops, until))
         reports = []
         for one in candidates:
@@ -91,9 +103,15 @@ def run(
                 if on_layer is not None:
                     on_layer(one.name, layer, judged)
 
-            judge = _Judging(reference, tuple(dtypes), until, seed, grade, keep, transfer, tell)
-            reports.append(judge.report(one, environment))
-    notes = (*reference.notes, *reference.watched.notes, *(note for one in candidates for note in one.notes))
+            def tell_step(what: str, one: Candidate = one) -> None:
+                if on_step is not None:
+                    on_step(one.name, what)
+
+            judge = _Judging(reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step)
+            report = judge.report(one, environment)
+            reports.append(report if own_input is None else with_input(report, own_input))
+    said = (*preparation.notes, *own_input.notes) if preparation and own_input else ()
+    notes = (*reference.notes, *reference.watched.notes, *said, *(note for one in candidates for note in one.notes))
     return Run(environment=environment, reports=tuple(reports), notes=tuple(dict.fromkeys(notes)))
 
 
@@ -163,7 +181,9 @@ class _Judging:
     grade: Grade
     keep: bool
     transfer: Transfer | None
+    diagnose: bool
     on_layer: Callable[[str], None]
+    on_step: Callable[[str], None]
 
     def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
         """The judgement of one candidate."""
@@ -189,6 +209,8 @@ class _Judging:
             seed=self.seed,
             until=self.until,
             on_layer=self.on_layer,
+            diagnose=self.diagnose,
+            on_step=self.on_step,
         )
 
     def _network(self, one: Candidate) -> Report:
@@ -211,6 +233,8 @@ class _Judging:
                 seed=self.seed,
                 until=self.until,
                 on_layer=self.on_layer,
+                diagnose=self.diagnose,
+                on_step=self.on_step,
             )
         return replace(report, notes=(*report.notes, *watched.notes))
 

@@ -36,6 +36,11 @@ class Subject:
     x: NDArray[np.float32] = field(repr=False)
 
     @property
+    def version(self) -> str:
+        """Which of torchvision's weights records says how the pictures are prepared."""
+        return _version(self.weights)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What must be said first: a fallback, then what was done to weights and pictures on the way in."""
         fallback = (self.weights.fallback,) if self.weights.fallback else ()

@@ -1,1 +1,109 @@
-"""The catalogue of causes: what each code means, why people do it, how to fix it, with an example that a test runs."""
+"""The catalogue of causes: what each code means, why people do it, how to fix it, with an example that a test runs.
+
+A code is a letter for a group and a number. It covers what can be met in a forward pass, or in what is given to one.
+What cannot is left out, and `LEFT_OUT` says why: training by itself (J1 to J6) and G7, a state dict that was not copied
+and goes on changing, which is only seen by looking twice. The letter L is for a comparer's own mistakes, which are not
+causes in a network.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from layerdiff.compare.catalogue.activation import ACTIVATION
+from layerdiff.compare.catalogue.cause import Cause
+from layerdiff.compare.catalogue.convolution import CONVOLUTION
+from layerdiff.compare.catalogue.linear import LINEAR
+from layerdiff.compare.catalogue.mode import MODE
+from layerdiff.compare.catalogue.normalisation import NORMALISATION
+from layerdiff.compare.catalogue.numerics import NUMERICS
+from layerdiff.compare.catalogue.pooling import POOLING
+from layerdiff.compare.catalogue.preprocessing import PREPROCESSING
+from layerdiff.compare.catalogue.prints import PRINTS
+from layerdiff.compare.catalogue.shapes import SHAPES
+from layerdiff.compare.catalogue.structure import STRUCTURE
+from layerdiff.compare.catalogue.training import TRAINING
+from layerdiff.compare.catalogue.unexplained import UNEXPLAINED_CAUSE
+from layerdiff.compare.catalogue.weights import WEIGHTS
+from layerdiff.errors import InputError
+
+__all__ = ["CAUSES", "GROUPS", "LEFT_OUT", "Cause", "cause", "causes_of"]
+
+_BY_LETTER = {
+    "A": ("structure", STRUCTURE),
+    "B": ("convolution", CONVOLUTION),
+    "C": ("normalisation", NORMALISATION),
+    "D": ("pooling", POOLING),
+    "E": ("activation", ACTIVATION),
+    "F": ("flatten and linear layers", LINEAR),
+    "G": ("weights and loading", WEIGHTS),
+    "H": ("arithmetic", NUMERICS),
+    "I": ("picture and labels", PREPROCESSING),
+    "J": ("training", TRAINING),
+    "K": ("mode and state", MODE),
+    "M": ("shape errors", SHAPES),
+    "U": ("unexplained", UNEXPLAINED_CAUSE),
+}
+
+GROUPS: Mapping[str, str] = MappingProxyType({letter: name for letter, (name, _) in _BY_LETTER.items()})
+"""What each letter is about."""
+
+CAUSES: Mapping[str, Cause] = MappingProxyType(
+    {one.code: replace(one, prints=PRINTS.get(one.code, "")) for _, causes in _BY_LETTER.values() for one in causes}
+)
+"""Every cause by its code, in order."""
+
+_UNSEEN = "of training, which no forward pass shows"
+
+LEFT_OUT: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "G7": ("a state dict that was not copied and goes on changing, which one comparison cannot see", ("G5", "K2")),
+        "J1": (f"the place of weight decay: {_UNSEEN}", ("C2",)),
+        "J2": (f"gradients that are not set to zero: {_UNSEEN}", ("M17",)),
+        "J3": (f"how weights are initialised: {_UNSEEN}", ("G1", "G5")),
+        "J4": (f"the backward pass of a batch norm: {_UNSEEN}", ("C7", "C3")),
+        "J5": (f"the backward pass of a max-pool: {_UNSEEN}", ("D1", "D2")),
+        "J6": (f"the backward pass of a convolution: {_UNSEEN}", ("B2", "B10")),
+    }
+)
+"""Codes that are known and have no entry: what they are about, why not, and the nearest that have one."""
+
+
+def cause(code: str) -> Cause:
+    """What is known of a code, whatever its case.
+
+    Raises:
+        InputError: there is no such code.
+    """
+    (found,) = causes_of([code])
+    return found
+
+
+def causes_of(codes: Sequence[str]) -> tuple[Cause, ...]:
+    """What is known of some codes, each once, in the order they were asked for.
+
+    Raises:
+        InputError: some of them are unknown; all of these are named.
+    """
+    names = list(dict.fromkeys(code.strip().upper() for code in codes))
+    unknown = [name for name in names if name not in CAUSES]
+    if not unknown:
+        return tuple(CAUSES[name] for name in names)
+    near = ", ".join(dict.fromkeys(code for name in unknown for code in _near(name)))
+    raise InputError(
+        f"explain: no such code, got {', '.join(unknown)}, expected one such as {near}",
+        notes=[f"{name} is {LEFT_OUT[name][0]}" for name in unknown if name in LEFT_OUT],
+        help="layerdiff explain --list shows all of them",
+    )
+
+
+def _near(name: str) -> tuple[str, ...]:
+    if name in LEFT_OUT:
+        return LEFT_OUT[name][1]
+    titled = tuple(code for code, one in CAUSES.items() if len(name) > 2 and name.lower() in one.title.lower())
+    group = [code for code in CAUSES if code[0] == name[:1]]
+    close = difflib.get_close_matches(name, group, n=3, cutoff=0) if name[1:].isdigit() else []
+    return (titled or tuple(close) or ("A1", "C1"))[:3]

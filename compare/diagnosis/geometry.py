@@ -1,4 +1,4 @@
-"""The geometry of a convolution: its settings, a step that has them, and the pads that other libraries use."""
+"""The geometry of windows: their settings, a convolution that has them, and the pads that other libraries use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pads = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution's windows lie."""
+    """How the windows of a convolution or a pooling lie."""
 
     kernel_size: tuple[int, int]
     stride: tuple[int, int]
@@ -32,13 +32,17 @@ class Geometry:
 
     @classmethod
     def of(cls, op: Op) -> Geometry | None:
-        """Of an expected convolution; None where it is not plain."""
-        weight, groups = op.parameters.get("weight"), op.attributes.get("groups")
-        pairs: list[Any] = [op.attributes.get(name) for name in ("stride", "padding", "dilation")]
-        if weight is None or weight.ndim != 4 or not isinstance(groups, int) or not all(map(is_pair, pairs)):
+        """Of an expected convolution or pooling; None where it is not plain."""
+        weight, groups = op.parameters.get("weight"), op.attributes.get("groups", 1)
+        kernel_size: Any = op.attributes.get("kernel_size")
+        if op.kind == "conv2d" and weight is not None and weight.ndim == 4:
+            kernel_size = (weight.shape[2], weight.shape[3])
+        stride: Any = op.attributes.get("stride")
+        padding: Any = op.attributes.get("padding")
+        dilation: Any = op.attributes.get("dilation", (1, 1))
+        if not isinstance(groups, int) or not all(map(is_pair, (kernel_size, stride, padding, dilation))):
             return None
-        stride, padding, dilation = pairs
-        return cls((weight.shape[2], weight.shape[3]), stride, padding, dilation, groups)
+        return cls(kernel_size, stride, padding, dilation, groups)
 
     @property
     def spans(self) -> tuple[int, int]:

@@ -142,8 +142,6 @@ FORMS = (
     Form("C7", "eps is added outside the root", lambda n: n.divided_by(np.sqrt(n.var) + n.eps)),
     Form("C7", "eps is added after the division",
          lambda n: replace(n.divided_by(np.sqrt(n.var)), mean=n.mean - n.eps * np.sqrt(n.var))),
-    Form("C7", "it divides by the root of the larger of running_var and eps",
-         lambda n: n.divided_by(np.sqrt(np.maximum(n.var, n.eps)))),
     Form("C7", "it multiplies by √(running_var + eps)", lambda n: n.divided_by(1 / n.sigma)),
     Form("C7", "it multiplies by running_var + eps", lambda n: n.divided_by(1 / (n.var + n.eps))),
     Form("C7", "it does not divide by the standard deviation", lambda n: n.divided_by(np.ones_like(n.var))),

@@ -15,7 +15,7 @@ from layerdiff.compare.diagnosis.site import Site
 from layerdiff.compare.diagnosis.trial import residual
 from layerdiff.compare.trace import Array
 
-__all__ = ["solved"]
+__all__ = ["correction", "solved"]
 
 
 def solved(norm: Norm, site: Site, thin: Site) -> Iterator[Hypothesis]:
@@ -35,7 +35,7 @@ def _eps(norm: Norm, site: Site, thin: Site, lines: Lines) -> Iterator[Hypothesi
     """Solve slope = gamma/√(var + eps), so eps = (gamma/slope)² - var: the same in every channel."""
     with np.errstate(all="ignore"):
         spread = np.square(norm.gamma / lines.slope)
-    value = _best(spread - norm.var, error=spread * _slope_error(norm, lines))
+    value = _best(spread - norm.var, error=spread * _slope_error(lines))
     found = _value(value, thin, lambda eps: replace(norm, eps=eps), first=(0.0,))
     if found is None or found == norm.eps:
         return
@@ -56,10 +56,10 @@ def _scaled(norm: Norm, site: Site, thin: Site, lines: Lines) -> Iterator[Hypoth
     """Statistics k times as large: slope = gamma/√(k var + eps) and shift = beta - k mean·slope."""
     with np.errstate(all="ignore"):
         spread = np.square(norm.gamma / lines.slope)
-        of_var = _best((spread - norm.eps) / norm.var, error=spread / norm.var * _slope_error(norm, lines))
+        of_var = _best((spread - norm.eps) / norm.var, error=spread / norm.var * _slope_error(lines))
         product = norm.mean * lines.slope
         size = np.abs(norm.beta) + np.abs(lines.shift)
-        of_mean = _best((norm.beta - lines.shift) / product, error=size / np.abs(product) + _slope_error(norm, lines))
+        of_mean = _best((norm.beta - lines.shift) / product, error=size / np.abs(product) + _slope_error(lines))
 
     def both(k: float) -> Norm:
         return replace(norm, mean=k * norm.mean, var=k * norm.var)
@@ -95,33 +95,50 @@ def _of_scale(site: Site, norm: Norm, title: str, change: str, value: float) -> 
 
 
 def _of_correction(site: Site, norm: Norm, k: float) -> Hypothesis | None:
-    """A variance that was divided by n for n - 1, or the other way round, if the factor says so.
+    found = correction(site, k, error=1e-13)
+    if found is None:
+        return None
+    return Hypothesis(
+        "C3", *found, model=chain(site.op.inputs, norm.step()),
+        evidence=(f"running_var is {k:.10g} times the right one",),
+    )  # fmt: skip
 
-    n is a whole number then; of a factor of few digits it says nothing, unless n is the number of this input's places.
+
+def correction(site: Site, k: float, *, error: float) -> tuple[str, str] | None:
+    """Title and change where a factor says that a variance was divided by n for n - 1, or the other way round.
+
+    n is a whole number then. Of a factor of few digits that says nothing, unless n is the number of places of this
+    very input: 0.9 is 9/10, and is also what somebody may have multiplied by.
+
+    Args:
+        site: of a batch norm.
+        k: by which the variance is too large.
+        error: of `k`, relative.
     """
+    if k <= 0 or k == 1:
+        return None
     n = k / (k - 1) if k > 1 else 1 / (1 - k)
     whole = round(n)
-    error = n * n * 1e-13
-    if not 2 <= whole < 1e6 or abs(n - whole) > max(error, 1e-9 * n):
+    # dn = n²·dk, near k = 1.
+    if not 2 <= whole < 1e6 or abs(n - whole) > n * n * error or n * n * error > 0.01:
         return None
     here = {sample.want.size // sample.want.shape[1] for sample in site.samples}
     if whole not in here and float(f"{k:.3g}") == k:
         return None
     was, divisor = ("unbiased", "n - 1") if k > 1 else ("biased", "n")
-    return Hypothesis(
-        "C3",
+    return (
         f"running_var is the {was} variance of {whole} elements",
-        f"the reference's sum of squares was not divided by {divisor}",
-        model=chain(site.op.inputs, norm.step()),
-        evidence=(f"running_var is {k:.10g} times the right one, which is "
-                  + (f"n/(n - 1) for n = {whole}" if k > 1 else f"(n - 1)/n for n = {whole}"),),
-    )  # fmt: skip
+        f"divide the sum of squares as the reference did, not by {divisor}",
+    )
 
 
-def _slope_error(norm: Norm, lines: Lines) -> Array:
-    """By how much a slope may be wrong, relatively and up to a factor: what y may err by, over how far y moves."""
+def _slope_error(lines: Lines) -> Array:
+    """By how much a slope may be wrong, relatively and up to a factor: what y errs by, over how far y moves.
+
+    y errs by as many units of its last place as the numbers it was made of are large: the slope's share and the shift.
+    """
     with np.errstate(all="ignore"):
-        found: Array = (1 + np.abs(norm.mean) / lines.reach) + np.abs(norm.beta / (lines.slope * lines.reach))
+        found: Array = 1 + np.abs(lines.shift / (lines.slope * lines.reach))
     return found
 
 
@@ -137,5 +154,4 @@ def _value(value: float, thin: Site, made: Callable[[float], Norm], *, first: tu
     def explains(candidate: float) -> bool:
         return residual(chain(thin.op.inputs, made(candidate).step()), thin) <= 1
 
-    # A value that does not explain as it was solved explains in no rounding of it either.
-    return snapped(value, explains, first=first) if any(map(explains, (value, *first))) else None
+    return snapped(value, explains, first=first)

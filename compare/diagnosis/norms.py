@@ -110,9 +110,8 @@ def _own_statistics(norm: Norm, site: Site) -> Iterator[Hypothesis]:
         if any(math.prod(sample.want.shape[dim] for dim in dims) < 2 for sample in site.samples):
             continue
         found = _of_dims(norm, site, dims, unbiased=unbiased)
-        if 1 in dims or surviving(
-            [replace(found, model=_over(norm.first(count), site, dims, unbiased))], few, nearest=0
-        ):
+        part = replace(found, model=_over(norm.first(count), site, dims, unbiased))
+        if 1 in dims or surviving([part], few, nearest=0):
             yield found
 
 
@@ -122,13 +121,13 @@ def _of_dims(norm: Norm, site: Site, dims: tuple[int, ...], *, unbiased: bool) -
     if dims != _BATCH:
         return Hypothesis("C6", title, "normalise by running_mean and running_var", model=model, rank=3)
     other = site.other
-    if other is not None and other.kind == "batch_norm" and site.own("running_mean") is None:
+    says = other is not None and bool(other.attributes.get("training"))
+    if other is not None and (says or other.parameters) and "running_mean" not in other.parameters:
         statistics = {role: site.op.parameters[role] for role in ("running_mean", "running_var")}
         return Hypothesis(
             "K5", f"{title}: it has no running ones", "keep running statistics (track_running_stats=True), load them",
             model=model, attributes={"training": False}, parameters=statistics, rank=0,
         )  # fmt: skip
-    says = other is not None and bool(other.attributes.get("training"))
     return Hypothesis(
         "K1", title + ", as in training mode", "call eval() before", model=model, attributes={"training": False},
         rank=0 if says else 1,

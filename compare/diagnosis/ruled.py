@@ -13,7 +13,7 @@ from layerdiff.compare.allowance import RULES, Call, unit_roundoff
 from layerdiff.compare.diagnosis.kit import Step
 from layerdiff.compare.trace import Array
 
-__all__ = ["combination", "moved", "on_arrays", "plus", "ruled", "step_allowance"]
+__all__ = ["combination", "moved", "on_arrays", "plus", "ruled", "scaled", "step_allowance"]
 
 
 def ruled(
@@ -50,9 +50,24 @@ def plus(step: Step, constant: Array) -> Step:
     def allowance(call: Call) -> Array:
         before = call.output - constant
         inner = step_allowance(step, Call(call.attributes, call.parameters, call.inputs, before), call.inputs)
-        return inner + 4 * unit_roundoff(call.output.dtype) * (np.abs(before) + np.abs(constant))
+        whole: Array = inner + 4 * unit_roundoff(call.output.dtype) * (np.abs(before) + np.abs(constant))
+        return whole
 
     return ruled(allowance, function, {**step.parameters, "constant": constant}, step.takes)
+
+
+def scaled(step: Step, factor: float) -> Step:
+    """What `step` gives, times a number."""
+
+    def function(x: Sequence[Tensor], p: Mapping[str, Tensor]) -> Tensor:
+        return step.function(x, p) * factor
+
+    def allowance(call: Call) -> Array:
+        before = call.output / factor
+        inner = step_allowance(step, Call(call.attributes, call.parameters, call.inputs, before), call.inputs)
+        return abs(factor) * inner + 4 * unit_roundoff(call.output.dtype) * np.abs(call.output)
+
+    return ruled(allowance, function, step.parameters, step.takes)
 
 
 def combination(factors: Sequence[float], terms: Sequence[Callable[[Sequence[Tensor]], Tensor]]) -> Step:

@@ -10,7 +10,7 @@ import numpy as np
 from layerdiff.compare.allowance import unit_roundoff
 from layerdiff.compare.trace import Array
 
-__all__ = ["near", "ratios", "roundest", "spelled", "tolerance"]
+__all__ = ["factor", "near", "ratios", "roundest", "spelled", "tolerance"]
 
 _LOOSE = 2.0**13
 """Roundings that a look beforehand lets pass; whether a model explains a candidate is for `trial` to say."""
@@ -30,6 +30,19 @@ def near(one: Array, other: Array) -> bool:
     with np.errstate(all="ignore"):
         apart = float(np.abs(one - other).max())
     return apart <= max(tolerance(one), tolerance(other))
+
+
+def factor(part: Array, whole: Array) -> float | None:
+    """The roundest number k with `part` = k · `whole` but for rounding; None where there is none, or it is 0 or 1."""
+    if part.shape != whole.shape or not part.size or not np.isfinite(part).all():
+        return None
+    square = float(np.vdot(whole, whole))
+    found = float(np.vdot(part, whole)) / square if square else 0.0
+    if not found or not near(part, found * whole):
+        return None
+    room = _LOOSE / 8 * unit_roundoff(part.dtype) * abs(found)
+    k = roundest(found - room, found + room)
+    return None if k == 1 else k
 
 
 def ratios(part: Array, whole: Array, *, roundings: float = 8.0) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ __all__ = ["Curve", "Tones", "find_tones"]
 
 _FEWEST = 3
 _SAMPLE = 4096
-# A line solved for lies between the points, each of which is off by the allowance at most.
+# A line solved for lies between points that are off by the allowance at most, and may be off by as much itself.
 _SOLVED = 2
 
 
@@ -26,7 +26,7 @@ class Curve:
         slope: for one level.
         offset: the value for level 0.
         wrap: what is added before the levels go round at 256; 0 where they do not.
-        levels: points of the curve.
+        levels: points of the curve; those that went round are 256 higher or lower.
         values: likewise.
         slack: of the levels, in levels.
     """
@@ -118,7 +118,10 @@ def _line(levels: Array, values: Array, slack: Array) -> Curve | None:
     away = levels - middle
     slope = float(away @ (values - values.mean()) / (away @ away))
     offset = float(values.mean() - slope * middle)
-    if slope == 0 or _ratio(levels, values, slack, slope, offset) > _SOLVED:
+    apart = np.abs(values - (slope * levels + offset))
+    # Evenly over all points: the line itself is off by what rounding did to the largest of them.
+    rounding = ROUNDINGS * UNIT * float((np.abs(slope * levels) + abs(offset)).max())
+    if slope == 0 or (apart > _SOLVED * rounding + abs(slope) * slack).any():
         return None
     return Curve(slope, offset, 0, levels, values, slack)
 
@@ -136,13 +139,12 @@ def _wrapped(levels: Array, values: Array) -> Curve | None:
     if len(jumps) != 1 or turns[-1] != -1:
         return None
     first = int(levels[jumps[0] + 1])
-    # From `first` on the shifted level is 256 or more; where no level lies just below, it may be a little less.
+    # From `first` on the shifted level is 256 or more.
     shift = 256 - first
     shift -= 256 * (shift > 128)
-    # In the middle of what the levels leave open nothing tells; the line itself is the same for all.
-    straight = values - 256 * slope * (turns + (1 if shift < 0 else 0))
-    found = _line(levels, straight, np.zeros(len(levels)))
-    return None if found is None else Curve(found.slope, found.offset, shift, levels, straight, found.slack)
+    gone_round = levels + 256 * (turns + (shift < 0))
+    found = _line(gone_round, values, np.zeros(len(levels)))
+    return None if found is None else replace(found, wrap=shift)
 
 
 def _ratio(levels: Array, values: Array, slack: Array, slope: float, offset: float) -> float:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from layerdiff.compare.render.words import answer
+from layerdiff.compare.render.words import answer, input_words
 from layerdiff.compare.result import Run
 
 __all__ = ["render_concise"]
 
 
 def render_concise(run: Run) -> str:
-    """`file:line: layer: status: reason` for each layer that is not same, then the answers."""
+    """`file:line: layer: status: reason` for each layer that is not same, then the causes and the answers."""
     lines = []
     for report in run.reports:
+        if report.input is not None:
+            lines.append(f"{report.input.source}: input: {input_words(report.input)}")
         for layer in report.layers:
             if layer.status in {"fault", "missing", "unjudged"}:
                 lines.append(f"{layer.source or report.actual}: {layer.layer}: {layer.status}: {layer.reason}")
         lines.extend(f"{extra.source or report.actual}: {extra.layer}: extra" for extra in report.extra)
+        if report.verdict == "different":
+            for one in report.findings:
+                state = "" if one.confirmed else " [not confirmed]"
+                place = ", ".join(one.layers)
+                lines.append(f"{one.source or report.actual}: {place}: {one.code} {one.title}{state}")
         lines.append(f"{report.actual}: {answer(report)}")
     return "\n".join(lines)

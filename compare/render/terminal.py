@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from layerdiff.compare.render.explained import explained
-from layerdiff.compare.render.words import answer, fold, number, worst_of
+from layerdiff.compare.render.findings import findings
+from layerdiff.compare.render.words import answer, fold, input_words, number, worst_of
 from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
 
 __all__ = ["render_terminal"]
@@ -20,6 +21,10 @@ _MARKS: dict[Status, tuple[str, str]] = {
     "unjudged": ("?", "?"),
 }
 _DETAILED = 5
+_SPELLED = str.maketrans(
+    {"…": "...", "⋮": ":", "×": "x", "·": "*", "√": "sqrt", "≈": "~", "≠": "!=", "≤": "<=", "≥": ">=", "→": "->",
+     "²": "^2", "γ": "gamma", "β": "beta", "ε": "eps", "σ": "sigma", "±": "+-", "∞": "inf", "–": "-", "—": "-"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,17 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
         if i == 0 or report.expected != run.reports[i - 1].expected:
             lines.extend(_wrapped("expected  ", report.expected, style))
         lines.extend(_wrapped("actual    ", report.actual, style))
+        if report.input is not None:
+            lines.extend(_wrapped("input     ", f"{report.input.source}: {input_words(report.input)}", style))
         lines.extend(_body(report, style))
         lines.append(answer(report))
     text = "\n".join(lines)
-    return text.replace("…", "...").replace("⋮", ":") if ascii_only else text
+    return _plain(text) if ascii_only else text
+
+
+def _plain(text: str) -> str:
+    """The text in ASCII: signs spelled out, and what is in somebody's code or names escaped."""
+    return text.translate(_SPELLED).encode("ascii", "backslashreplace").decode()
 
 
 def _wrapped(head: str, text: str, style: _Style) -> list[str]:
@@ -63,11 +75,14 @@ def _body(report: Report, style: _Style) -> Iterator[str]:
         yield from _table(report, shown, style)
         yield ""
     faults = [layer for layer in report.layers if layer.status in {"fault", "unjudged"} or _lost(layer, report)]
-    for layer in faults[:_DETAILED]:
+    told = {layer for one in report.findings if one.confirmed for layer in one.layers}
+    # What a confirmed cause explains needs no figures of its own, but for the first.
+    detailed = [layer for i, layer in enumerate(faults) if i == 0 or layer.layer not in told]
+    for layer in detailed[:_DETAILED]:
         yield from _details(layer)
         yield ""
-    if len(faults) > _DETAILED:
-        yield f"and {len(faults) - _DETAILED} more layers; --all lists them, --format json has their figures"
+    if len(detailed) > _DETAILED:
+        yield f"and {len(detailed) - _DETAILED} more layers; --all lists them, --format json has their figures"
         yield ""
     yield from (f"{extra.layer}: the candidate's own, the expected network has none" for extra in report.extra)
     if report.output and any(layer.status in {"fault", "missing"} for layer in report.layers):
@@ -80,6 +95,10 @@ def _body(report: Report, style: _Style) -> Iterator[str]:
         yield from explained(report.explanation, style.width)
         yield ""
     yield from _notes(report, style)
+    causes = list(findings(report, style.width, every=style.every_layer))
+    if causes:
+        yield ""
+        yield from causes
 
 
 def _lost(layer: LayerResult, report: Report) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from layerdiff.compare.result import NOT_REACHED, LayerResult, Measure, Report
+from layerdiff.compare.result import NOT_REACHED, InputResult, LayerResult, Measure, Report
 
-__all__ = ["answer", "fold", "number", "worst", "worst_of"]
+__all__ = ["answer", "fold", "input_words", "number", "worst", "worst_of"]
 
 
 def number(value: float | None) -> str:
@@ -46,6 +46,21 @@ def worst(report: Report) -> tuple[str, float] | None:
     return name, ratio
 
 
+def input_words(found: InputResult) -> str:
+    """Whether what the candidate's own preprocessing gives is the expected input, in a line."""
+    notes = f" ({'; '.join(found.notes)})" if found.notes else ""
+    if found.measure is None:
+        return f"different: got {found.shape}, expected {found.expected}{notes}"
+    m = found.measure
+    if found.status == "same":
+        near = "to the bit" if not m.max_abs else f"at {m.ratio or 0:.2f} of what rounding allows"
+        return f"same, {near}{notes}"
+    return (
+        f"different: {m.over:,} of {m.size:,} values, the greatest by {number(m.max_abs)}; "
+        f"the layers are judged on the expected input{notes}"
+    )
+
+
 def answer(report: Report) -> str:
     """The verdict of one report in one line."""
     total = len(report.layers)
@@ -61,7 +76,10 @@ def answer(report: Report) -> str:
         tail = f", {single} of them in float32 alone" if single else ""
         tail += f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
         return f"same: {total} of {total} layers{part}{tail}"
-    if report.output and not counts["fault"] + counts["missing"] and not report.extra:
+    apart = report.input is not None and report.input.status == "fault"
+    if apart and {"same"} == set(counts) and not report.output and not report.extra and not report.crash:
+        return f"different{part}: its input; given the expected one, {counts['same']} of {total} layers are same"
+    if report.output and not counts["fault"] + counts["missing"] and not report.extra and not apart:
         return f"different{part}: {report.output}; by themselves {counts['same']} of {total} layers are same"
     unreached = sum(layer.reason == NOT_REACHED for layer in report.layers)
     at_fault = counts["fault"] + counts["missing"] - unreached
@@ -82,5 +100,7 @@ def answer(report: Report) -> str:
         pieces.append("what it returns could not be compared")
     if report.crash is not None:
         pieces.insert(0, "its forward pass raised")
+    if apart:
+        pieces.insert(0, "its input")
     head = "different" if report.verdict == "different" else "could not tell"
     return f"{head}{part}: " + ", ".join(pieces)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +22,7 @@ from layerdiff.candidate.importing import import_file, import_module, read_sourc
 from layerdiff.candidate.spec import Spec
 from layerdiff.errors import InputError
 
-__all__ = ["Loaded", "load_network"]
+__all__ = ["Loaded", "load_network", "load_value"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Loaded:
     """A candidate, ready to be judged.
 
     Attributes:
-        network: a torch module in eval mode, on the CPU, in float32; or a NumPy network.
+        network: a torch module in eval mode, on the CPU, in float32; or a NumPy network. Of `load_value`, anything.
         name: what it is called, such as `net.py:build`.
         source_file: the file it was made in; None for a module that has none.
         sha256: of that file.
@@ -60,6 +61,40 @@ def load_network(spec: Spec, *, architecture: str = "resnet50", seed: int = 0) -
     Raises:
         InputError: it does not import, is not there, cannot be built, or is not a network that can be judged.
     """
+
+    def pick(module: ModuleType, target: str) -> tuple[str, str]:
+        return choose(module, target, architecture=architecture)
+
+    def make(module: ModuleType, call: str, target: str, home: Home) -> tuple[Any, tuple[str, ...]]:
+        return _accept(_make(module, call, target, home), f"{target}:{call}", home)
+
+    return _load(spec, pick, make, seed)
+
+
+def load_value(spec: Spec, pick: Callable[[ModuleType, str], tuple[str, str]], *, seed: int = 0) -> Loaded:
+    """What a spec of kind `file` or `module` names, whatever it is: a name's own value, or what a call gives.
+
+    Args:
+        spec: of kind `file` or `module`.
+        pick: takes the module and its file, where the spec names nothing in it; gives a name, and why it was taken.
+        seed: of the generators while it is built.
+
+    Raises:
+        InputError: it does not import, is not there, or cannot be built.
+    """
+
+    def make(module: ModuleType, call: str, target: str, home: Home) -> tuple[Any, tuple[str, ...]]:
+        return _value(module, parse_call(call, target), target, home), ()
+
+    return _load(spec, pick, make, seed)
+
+
+def _load(
+    spec: Spec,
+    pick: Callable[[ModuleType, str], tuple[str, str]],
+    make: Callable[[ModuleType, str, str, Home], tuple[Any, tuple[str, ...]]],
+    seed: int,
+) -> Loaded:
     if spec.kind not in {"file", "module"}:
         raise ValueError(f"load_network: got a spec of kind {spec.kind}, expected file or module")
     path, content = read_source(spec.target) if spec.kind == "file" else (None, b"")
@@ -69,17 +104,17 @@ def load_network(spec: Spec, *, architecture: str = "resnet50", seed: int = 0) -
         module = import_file(path, content, spec.target, home) if path else import_module(spec.target, home)
         call = spec.call
         if call is None:
-            call, why = choose(module, spec.target, architecture=architecture)
+            call, why = pick(module, spec.target)
             notes.append(f"{spec.target}: {why}")
     place = f"{spec.target}:{call}"
     with foreign(place, "building", home=home, seed=seed) as built:
-        network, done = _accept(_make(module, call, spec.target, home), place, home)
+        made, done = make(module, call, spec.target, home)
     notes += [*imported.notes, *built.notes, *done]
     file = getattr(module, "__file__", None)
     if path is None and isinstance(file, str) and Path(file).is_file():
         path, content = Path(file), Path(file).read_bytes()
     return Loaded(
-        network=network,
+        network=made,
         name=place,
         source_file=None if path is None else str(path),
         sha256=None if path is None else hashlib.sha256(content).hexdigest(),
@@ -116,18 +151,21 @@ def _accept(made: Any, place: str, home: Home) -> tuple[Any, tuple[str, ...]]:
 def _make(module: ModuleType, call: str, target: str, home: Home) -> Any:
     """What the call gives; a network that is named is taken as it is, anything else that is named is called."""
     tree = parse_call(call, target)
+    made = _value(module, tree, target, home)
+    name = dotted(tree)
+    if name is None or is_network(made):
+        return made
+    return _call(f"{target}:{'.'.join(name)}", made, (), {}, home)
 
+
+def _value(module: ModuleType, tree: ast.expr, target: str, home: Home) -> Any:
     def lookup(name: Sequence[str]) -> Any:
         return _find(module, name, target)
 
     def run(name: str, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return _call(f"{target}:{name}", function, args, kwargs, home)
 
-    made = evaluate(tree, lookup, run)
-    name = dotted(tree)
-    if name is None or is_network(made):
-        return made
-    return _call(f"{target}:{'.'.join(name)}", made, (), {}, home)
+    return evaluate(tree, lookup, run)
 
 
 def _find(module: ModuleType, name: Sequence[str], target: str) -> Any:

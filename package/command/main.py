@@ -22,6 +22,7 @@ _COMMANDS = {
     "shapes": ("shapes", "Two networks' shapes side by side, and why one crashes."),
     "capture": ("capture", "Write the trace of one network on an image."),
     "compare": ("compare", "Compare two traces, or judge a saved run again."),
+    "explain": ("explain", "Say what the code of a finding means, with an example."),
     "classify": ("classify", "Name what an image shows: the five best classes."),
     "weights": ("weights", "Inspect, export and map weights."),
 }

@@ -16,6 +16,7 @@ __all__ = [
     "candidate_options",
     "image_options",
     "network_options",
+    "preprocess_option",
     "report_options",
     "run_options",
     "use_threads",
@@ -86,6 +87,18 @@ def run_options(function: _F) -> _F:
     ):
         function = option(function)
     return function
+
+
+def preprocess_option(function: _F) -> _F:
+    """--preprocess."""
+    return click.option(
+        "--preprocess",
+        "--input",
+        "preprocess",
+        metavar="SPEC",
+        help="Your own preprocessing, held against the reference's for the same images: FILE.py:FUNCTION or "
+        "module:FUNCTION (takes an image, gives a tensor), or a saved input: .npy, .npz, .pt, .safetensors.",
+    )(function)
 
 
 def image_options(function: _F) -> _F:

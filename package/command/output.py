@@ -81,8 +81,12 @@ def _speaks_unicode() -> bool:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, str, int], None]]:
-    """A bar on stderr while it is a terminal; `advance(candidate, layer, layers)` before each layer of so many."""
+def progress() -> Iterator[tuple[Callable[[str, str, int], None], Callable[[str, str], None]]]:
+    """A bar on stderr while it is a terminal.
+
+    Gives `advance(candidate, layer, layers)`, to be called before each layer of so many, and `step(candidate, what)`
+    for what the diagnosis is doing, of which nobody knows how much there is.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -94,4 +98,7 @@ def progress() -> Iterator[Callable[[str, str, int], None]]:
         def advance(candidate: str, layer: str, layers: int) -> None:
             bar.update(task, advance=1, total=layers, description=f"{candidate} {layer}"[:48])
 
-        yield advance
+        def step(candidate: str, what: str) -> None:
+            bar.update(task, total=None, description=f"{candidate}: {what}"[:72])
+
+        yield advance, step

@@ -50,6 +50,7 @@ __all__ = ["command"]
     show_default=True,
     help="How our NumPy network convolves; loops takes hours at full size.",
 )
+@click.option("--no-diagnosis", is_flag=True, help="Say where it differs, without asking why.")
 @report_options
 def command(
     expected: str | None,
@@ -62,6 +63,7 @@ def command(
     dtypes: Sequence[str],
     until: str | None,
     grade: Grade,
+    no_diagnosis: bool,
     threads: int | None,
     seed: int,
     timeout: float,
@@ -83,11 +85,15 @@ def command(
     from layerdiff.running import run
 
     use_threads(threads)
-    with progress() as advance:
+    with progress() as (advance, say_step):
 
         def on_layer(candidate: str, layer: str, layers: int) -> None:
             heartbeat(layer)
             advance(candidate, layer, layers * len(specs))
+
+        def on_step(candidate: str, what: str) -> None:
+            heartbeat(what)
+            say_step(candidate, what)
 
         judged = run(
             *specs,
@@ -101,6 +107,8 @@ def command(
             seed=seed,
             grade=grade,
             mapping=mapping,
+            diagnose=not no_diagnosis,
             on_layer=on_layer,
+            on_step=on_step,
         )
     return deliver(judged, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)

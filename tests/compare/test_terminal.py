@@ -40,13 +40,16 @@ def test_all_same_is_three_lines_and_the_answer_is_the_last(runs):
 
 
 def test_a_difference_names_the_layers_and_answers_last(runs):
-    """When something differs: its neighbourhood, each layer at fault with its evidence, and the answer last."""
+    """When something differs: its neighbourhood, the layers at fault, their causes and proofs, and the answer last."""
     text = render_terminal(runs[1])
 
     assert re.search(r"^ *24 ✗ layer2\.0\.downsample\.1 +batch_norm", text, re.MULTILINE)
     assert re.search(r"^ *25 ↓ layer2\.0\.add", text, re.MULTILINE)
     assert "  evidence  eps: got 0.001, expected 1e-05" in text
-    assert "layer4.0.conv1: shape: got (1, 512, 5, 4), expected (1, 512, 3, 2)" in text
+    assert "C1 eps is 0.001, expected 1e-05 [confirmed]\nat        layer2.0.downsample.1\n" in text
+    assert re.search(r"^(cause|differs)   +A2 .*\n(.*\n)?at        layer4\.0\.conv1, layer4\.0\.conv2$", text, re.MULTILINE)
+    assert "proof     run again with eps=1e-05: agrees to the bit" in text
+    assert "with all of them undone: every layer agrees, to the bit" in text
     assert "⋮ 23 layers same, at most 0.00 of their allowance" in text
     assert text.splitlines()[-1].startswith("different: 3 layers at fault, ")
 
@@ -127,10 +130,11 @@ def test_a_wrong_output_is_the_answer(runs):
 
 
 def test_concise_is_one_line_a_finding(runs):
-    """`--format concise` gives `file:line: layer: status: reason`, then the answers."""
+    """`--format concise` gives `file:line: layer: status: reason`, then the causes, then the answers."""
     lines = render_concise(runs[1]).splitlines()
 
-    assert len(lines) == 4
+    assert len(lines) == 6
+    assert re.match(r"\S+\.py:\d+: layer2\.0\.downsample\.1: C1 eps is 0\.001, expected 1e-05$", lines[3])
     assert re.match(r"\S+\.py:\d+: layer2\.0\.downsample\.1: fault: ", lines[0])
     assert lines[-1].startswith("ResNet: different: 3 layers at fault")
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .edits import Edit
-from .hosts import Host, reference_network
+from .hosts import Host, settings_of
 from .layers import Conv, SamePadConv, SlippedWindows, conv_with
 from .model import Fault
 
@@ -17,7 +17,7 @@ __all__ = ["CONVOLUTION"]
 
 
 def _convs(host: Host, condition: object = None) -> list[str]:
-    network = reference_network(host.expected)
+    network = settings_of(host.expected)
     return [
         layer
         for layer in host.kind("conv2d")

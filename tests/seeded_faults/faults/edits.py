@@ -7,14 +7,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import fx, nn
 
 from . import hosts
 
 __all__ = ["Edit"]
-
-_CALLS = ("call_module", "call_function", "call_method")
 
 
 class Edit:
@@ -25,7 +22,6 @@ class Edit:
 
     Attributes:
         host: the host.
-        reference: the expected network, for settings and weights.
     """
 
     def __init__(self, name: str) -> None:
@@ -33,8 +29,8 @@ class Edit:
         self.module, nodes = hosts.graph(name)
         by_name = {node.name: node for node in self.module.graph.nodes}
         self.nodes = {layer: by_name[node] for layer, node in nodes.items()}
-        self.reference = hosts.reference_network(self.host.expected)
         self._registered: list[tuple[str, nn.Module]] = []
+        self._added: list[fx.Node] = []
         self._count = 0
 
     # -- looking
@@ -51,12 +47,29 @@ class Edit:
         return None not in nodes and len(set(nodes)) == len(nodes)
 
     def inputs(self, layer: str) -> list[fx.Node]:
-        """The nodes whose values a layer takes: not its parameters."""
-        return [node for node in self.node(layer).all_input_nodes if node.op in {*_CALLS, "placeholder"}]
+        """The nodes whose values a layer takes: not its parameters, nor what stands between two layers for it alone.
+
+        A layer may be several nodes (a max-pool made of windows); then it is what the first of them take.
+        """
+        known = {*self.nodes.values(), *self._added, self.node("input")}
+        found: dict[fx.Node, None] = {}
+        waiting = list(self.node(layer).all_input_nodes)
+        while waiting:
+            node = waiting.pop(0)
+            if node in known:
+                found[node] = None
+            elif node.op != "get_attr":
+                waiting = [*node.all_input_nodes, *waiting]
+        return list(found)
+
+    def shortcut(self, block: str) -> fx.Node:
+        """What is added to the branch of a block: its input, or what a projection or an identity gives."""
+        branch = self.node(f"{block}.bn{3 if self.host.bottleneck else 2}")
+        return next(node for node in self.node(f"{block}.add").all_input_nodes if node is not branch)
 
     def like(self, layer: str) -> nn.Module:
         """A copy of the expected network's module for a layer, with its weights."""
-        return copy.deepcopy(self.reference.get_submodule(re.sub(r"_\d+$", "", layer)))
+        return copy.deepcopy(hosts.settings_of(self.host.expected).get_submodule(re.sub(r"_\d+$", "", layer)))
 
     def called(self, layer: str) -> nn.Module | None:
         """The host's own module for a layer, if it is one."""
@@ -117,11 +130,14 @@ class Edit:
             else:
                 new = self.module.graph.call_function(what, (node, *more))
         for taker in takers:
+            assert node in taker.all_input_nodes
             taker.replace_input_with(node, new)
+        self._added.append(new)
         return new
 
     def rewire(self, layer: str, old: fx.Node, new: fx.Node) -> None:
         """Let a layer take `new` where it took `old`."""
+        assert old in self.node(layer).all_input_nodes
         self.node(layer).replace_input_with(old, new)
 
     def erase_unused(self) -> None:
@@ -149,27 +165,3 @@ class Edit:
         name = f"{layer.replace('.', '_')}_own{self._count}"
         self.module.add_submodule(name, module)
         return name
-
-
-def swap(edit: Edit, first: str, second: str) -> None:
-    """Two layers that follow each other change places."""
-    a, b = edit.node(first), edit.node(second)
-    source = edit.inputs(first)[0]
-    b.replace_all_uses_with(a)
-    a.replace_input_with(source, b)
-    b.replace_input_with(a, source)
-    # The second now stands before the first.
-    a.append  # noqa: B018
-    b_args = list(b.all_input_nodes)
-    anchor = max(b_args, key=lambda n: list(edit.module.graph.nodes).index(n))
-    anchor.append(b)
-    b.append(a)
-
-
-def functional_call(edit: Edit, layer: str) -> bool:
-    """Whether the host computes a layer by a function of torch.nn.functional."""
-    node = edit.node(layer)
-    return node.op == "call_function" and getattr(node.target, "__module__", "").startswith("torch")
-
-
-_ = torch

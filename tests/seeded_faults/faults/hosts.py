@@ -108,6 +108,11 @@ def _reference(name: str) -> nn.Module:
     return torchvision_model(name, _subject(name, (64, 64), 1).weights)
 
 
+def settings_of(name: str) -> nn.Module:
+    """The expected network itself, to be looked at and not touched."""
+    return _reference(name)
+
+
 def reference_network(name: str) -> nn.Module:
     """A copy of the expected network with its weights, in eval mode."""
     network: nn.Module = copy.deepcopy(_reference(name)).eval().requires_grad_(False)

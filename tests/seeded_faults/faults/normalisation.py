@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .edits import Edit
-from .hosts import Host, expected_side
+from .hosts import Host, expected_side, reference_network
 from .layers import FreshDropout, Norm, conv_with, norm_with
 from .model import Fault, Truth, exactly
 
@@ -129,7 +129,7 @@ def everywhere(host: Host, _place: str) -> tuple[Truth, ...]:
 
 def moved(edit: Edit, layers: list[str], momentum: float) -> None:
     """The running statistics after one more pass in training mode."""
-    network = edit.reference
+    network = reference_network(edit.host.expected)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = momentum

@@ -137,7 +137,7 @@ def add_twice(edit: Edit, block: str) -> None:
 
 
 def identity_too_late(edit: Edit, block: str) -> None:
-    edit.rewire(f"{block}.add", edit.entry(block), edit.node(f"{block}.relu"))
+    edit.rewire(f"{block}.add", edit.shortcut(block), edit.node(f"{block}.relu"))
 
 
 def project_the_branch(edit: Edit, block: str) -> None:
@@ -165,8 +165,7 @@ def project_identity(edit: Edit, block: str) -> None:
         torch.manual_seed(3)
         conv = nn.Conv2d(channels, channels, 1, bias=False)
         norm = nn.BatchNorm2d(channels)
-    entry = edit.entry(block)
-    edit.insert(entry, nn.Sequential(conv, norm), users=[edit.node(f"{block}.add")])
+    edit.insert(edit.shortcut(block), nn.Sequential(conv, norm), users=[edit.node(f"{block}.add")])
 
 
 def before_the_operations(edit: Edit, block: str) -> None:
@@ -266,11 +265,19 @@ def dilate(edit: Edit, layer: str) -> None:
 
 def plain_threes(host: Host) -> list[str]:
     """3x3 convolutions without a stride."""
-    from .hosts import reference_network
+    from .hosts import settings_of
 
-    network = reference_network(host.expected)
+    network = settings_of(host.expected)
     convs = [layer for layer in host.kind("conv2d") if network.get_submodule(layer).kernel_size == (3, 3)]
     return [layer for layer in convs if network.get_submodule(layer).stride == (1, 1)]
+
+
+def entry_of(host: Host, block: str) -> str:
+    """The layer that gives a block its input."""
+    from .hosts import expected_side
+
+    first = next(op for op in expected_side(host.expected).trace.ops if op.layer == host.of(block)[0])
+    return first.inputs[0]
 
 
 def block_truth(host: Host, block: str) -> tuple[Truth, ...]:
@@ -279,10 +286,15 @@ def block_truth(host: Host, block: str) -> tuple[Truth, ...]:
 
 
 def one_more_truth(host: Host, block: str) -> tuple[Truth, ...]:
-    """What takes the block too many: after any block that has the same tensors, or before the first of them."""
+    """What takes the operations too many.
+
+    The block too many repeats its neighbours, so it can be cut out anywhere: the operations left over may begin in the
+    middle of one block and end in the middle of the next.
+    """
     stage = block.split(".")[0]
-    mine = [one for one in host.blocks if one.startswith(f"{stage}.")]
-    return tuple(exactly(*takers(host, one))[0] for one in mine)
+    mine = [layer for layer in host.layers if layer.startswith(f"{stage}.")]
+    last = [one for one in host.blocks if one.startswith(f"{stage}.")][-1]
+    return within(*mine, *takers(host, last))
 
 
 STRUCTURE: tuple[Fault, ...] = (
@@ -319,7 +331,8 @@ STRUCTURE: tuple[Fault, ...] = (
     Fault("A9", "projection-without-stride", "the projection forgets the stride",
           lambda e, layer: restride(e, layer, 1), lambda host: [f"{b}.downsample.0" for b in strided(host)], count=5),
     Fault("A10", "pre-activation", "bn and relu stand before the convolutions", before_the_operations,
-          lambda host: [] if host.bottleneck else identity_blocks(host), lambda host, b: within(*host.of(b)), count=4),
+          lambda host: [] if host.bottleneck else identity_blocks(host),
+          lambda host, b: within(*host.of(b), entry_of(host, b)), count=4),
     Fault("A11", "small-stem", "3x3 without stride and no max-pool", small_stem, lambda host: ["conv1"],
           lambda host, p: exactly("conv1", "maxpool"), count=5),
     Fault("A11", "deep-stem", "two 3x3 for the 7x7", deep_stem, lambda host: ["conv1"],

@@ -1,0 +1,145 @@
+"""Causes at a pooling over the whole map: the wrong axes, a fixed window, or something else than the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from torch import Tensor
+
+from layerdiff.compare.allowance import Call, unit_roundoff
+from layerdiff.compare.diagnosis.hypothesis import Hypothesis
+from layerdiff.compare.diagnosis.kit import Step, avg_pool2d, chain, move
+from layerdiff.compare.diagnosis.ruled import moved, on_arrays, ruled
+from layerdiff.compare.diagnosis.site import Site
+from layerdiff.compare.diagnosis.solving import factor, near, spelled
+from layerdiff.compare.trace import Array
+
+__all__ = ["global_pools"]
+
+_AXES = "NCHW"
+
+
+def global_pools(site: Site) -> Iterator[Hypothesis]:
+    """What the mean over all rows and columns may be instead."""
+    x, want = site.clear.inputs[0], site.clear.want
+    if x.ndim != 4 or want.size != x.shape[0] * x.shape[1]:
+        return
+    if site.clear.got.shape == want.shape:
+        yield from _scaled(site)
+        yield from _chosen(site)
+        yield from _parts(site, x)
+    yield from _windows(site, x)
+    yield from _axes(site, x)
+
+
+def _of(site: Site, title: str, change: str, *steps: Step, evidence: tuple[str, ...] = ()) -> Hypothesis:
+    return Hypothesis("D7", title, change, model=chain(site.op.inputs, *steps), evidence=evidence)
+
+
+def _scaled(site: Site) -> Iterator[Hypothesis]:
+    """The sum, or a sum divided by another number."""
+    k = factor(site.clear.got, site.clear.want)
+    if k is None:
+        return
+    h, w = site.clear.inputs[0].shape[2:]
+    by = h * w / k
+    by = round(by) if abs(by - round(by)) <= 1e-6 * abs(by) and round(by) else by
+    shape = site.clear.want.shape[1:]
+
+    def allowance(call: Call) -> Array:
+        # As for an average, see `accumulation`: √n · ‖1/divisor, ...‖ · ‖map‖.
+        size = np.sqrt(np.square(call.inputs[0]).sum(axis=(2, 3))).reshape(call.output.shape)
+        n = call.inputs[0][0, 0].size
+        bound: Array = 4 * unit_roundoff(call.output.dtype) * (n / abs(by) * size + np.abs(call.output))
+        return bound
+
+    step = ruled(allowance, lambda x, p: (x[0].sum((2, 3)) / by).reshape(-1, *shape))
+    title = "the sum is taken, expected the mean" if by == 1 else f"divides by {spelled(by)}, expected {h * w}"
+    yield _of(site, title, "divide the sum by the number of rows times the number of columns", step)
+
+
+def _chosen(site: Site) -> Iterator[Hypothesis]:
+    """One number of each map."""
+    shape = site.clear.want.shape[1:]
+    forms = (
+        ("the maximum is taken, expected the mean", lambda x: x.amax((2, 3))),
+        ("the minimum is taken, expected the mean", lambda x: x.amin((2, 3))),
+        ("the first number of each map is taken, expected the mean", lambda x: x[:, :, 0, 0]),
+    )
+    for title, function in forms:
+        step = move(lambda x, f=function: f(x).reshape(-1, *shape))  # type: ignore[misc]
+        if _gives(step, site):
+            yield _of(site, title, "take the mean over rows and columns", step)
+            return
+
+
+def _parts(site: Site, x: Array) -> Iterator[Hypothesis]:
+    """The mean of a corner of the map; its size is read from running sums."""
+    got = site.clear.got.reshape(x.shape[:2])
+    (h, w), shape = x.shape[2:], site.clear.want.shape[1:]
+    # A window that lies in any corner is one above and left in a map that is flipped.
+    for down, right in ((False, False), (True, True), (True, False), (False, True)):
+        turned = x[:, :, :: -1 if down else 1, :: -1 if right else 1]
+        sums = turned.cumsum(axis=2).cumsum(axis=3)
+        means = sums / (np.arange(1, h + 1)[:, None] * np.arange(1, w + 1))
+        apart = np.abs(means - got[:, :, None, None]).max(axis=(0, 1))
+        i, j = np.unravel_index(int(np.argmin(apart)), apart.shape)
+        kh, kw = int(i) + 1, int(j) + 1
+        if (kh, kw) == (h, w) or not near(np.ascontiguousarray(means[:, :, i, j]), got):
+            continue
+        rows, columns = slice(h - kh if down else 0, None), slice(w - kw if right else 0, None)
+        step = moved(lambda t, r=rows, c=columns: t[:, :, r, c], avg_pool2d((kh, kw), (h, w)))  # type: ignore[misc]
+        where = f"{'last' if down else 'first'} {kh} rows and the {'last' if right else 'first'} {kw} columns"
+        yield _of(site, f"the mean is taken of the {where} only, expected all",
+                  "take the mean over all rows and columns", step, move(lambda t: t.reshape(-1, *shape)))  # fmt: skip
+        return
+
+
+def _windows(site: Site, x: Array) -> Iterator[Hypothesis]:
+    """Windows of a fixed size, of which there are several on this map."""
+    got, (h, w) = site.clear.got, x.shape[2:]
+    if got.ndim != 4 or got.shape[:2] != x.shape[:2] or got.shape[2:] == (1, 1):
+        return
+    h_out, w_out = got.shape[2:]
+    lone = got[:, :, 0, 0]
+    for k in range(1, min(h, w) + 1):
+        if not near(x[:, :, :k, :k].mean(axis=(2, 3)), lone):
+            continue
+        for s in range(1, max(h, w) + 1):
+            step = avg_pool2d((k, k), (s, s))
+            if ((h - k) // s + 1, (w - k) // s + 1) == (h_out, w_out) and _gives(step, site):
+                yield _of(site, f"a fixed window of {k}×{k}, expected the whole map",
+                          "use nn.AdaptiveAvgPool2d(1) or mean((2, 3)), which take the whole map", step)  # fmt: skip
+                return
+
+
+def _axes(site: Site, x: Array) -> Iterator[Hypothesis]:
+    """The mean over other axes, or of numbers that lie in another order."""
+    got = site.clear.got
+    for count in (2, 1, 3):
+        for dims in combinations(range(4), count):
+            mean = x.mean(axis=dims)
+            if dims != (2, 3) and mean.size == got.size and near(mean.reshape(got.shape), got):
+                step = Step("mean", {"dim": dims, "keepdim": False}, {}, lambda t, p, d=dims: t[0].mean(d))  # type: ignore[misc]
+                named = " and ".join(_AXES[d] for d in dims)
+                yield _of(site, f"the mean is taken over {named}, expected H and W", "take the mean over axes 2 and 3",
+                          step, move(lambda t: t.reshape(got.shape)))  # fmt: skip
+                return
+    n, c, h, w = x.shape
+
+    def read(t: Tensor) -> Tensor:
+        return t.reshape(t.shape[0], t.shape[2], t.shape[3], t.shape[1]).permute(0, 3, 1, 2)
+
+    if got.size == n * c and near(on_arrays(read, x).mean(axis=(2, 3)).reshape(got.shape), got):
+        step = moved(read, avg_pool2d((h, w), (h, w)))
+        yield _of(site, "the numbers are read as NHWC without being moved", "permute the axes, do not reshape",
+                  step, move(lambda t: t.reshape(got.shape)))  # fmt: skip
+
+
+def _gives(step: Step, site: Site) -> bool:
+    try:
+        return near(on_arrays(lambda t: step.function([t], {}), site.clear.inputs[0]), site.clear.got)
+    except RuntimeError:
+        return False

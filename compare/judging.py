@@ -1,0 +1,163 @@
+"""One network judged against a reference: captured, compared layer by layer, and where it differs, asked why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from layerdiff.compare.capture import capture, capture_to_the_end
+from layerdiff.compare.crash import Crash
+from layerdiff.compare.judge import Dtype, judge
+from layerdiff.compare.result import Report
+from layerdiff.compare.shape_errors import explain_crash_finding
+from layerdiff.compare.structure import Structure, structure_of
+from layerdiff.compare.trace import Array, Trace
+from layerdiff.compare.two_at_once import two_at_once
+from layerdiff.compare.verdict import settle
+from layerdiff.errors import InputError
+
+__all__ = ["Judging", "tensors_of"]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What stays the same however often a network is judged.
+
+    Attributes:
+        expected: the reference, captured on `x`.
+        x: (n, c, h, w) float32.
+        name: what the candidate is, in words.
+        dtypes: precisions to judge in.
+        seed: of the dense probe and the end-to-end floor.
+        until: judge only this part of the expected network.
+        on_layer: called with each layer's id before it is measured.
+        diagnose: look for the causes of what is different.
+        on_step: called with what the diagnosis is doing, in words.
+        batches: where one image was judged, and all is same, look at two at once as well.
+    """
+
+    expected: Trace = field(repr=False)
+    x: Array = field(repr=False)
+    name: str | None
+    dtypes: tuple[Dtype, ...]
+    seed: int
+    until: str | None
+    on_layer: Callable[[str], None] | None
+    diagnose: bool
+    on_step: Callable[[str], None] | None
+    batches: bool = True
+
+    def judged(self, network: Any) -> Report:
+        """The report on a network as it is, in the mode it is in and with the weights it has.
+
+        Raises:
+            InputError: see `capture` and `judge`; or it raises only while it is watched.
+        """
+        trace, crash = self._captured(network)
+        report = judge(
+            self.expected,
+            trace,
+            self.x,
+            dtypes=self.dtypes,
+            seed=self.seed,
+            until=self.until,
+            on_layer=self.on_layer,
+            crash=None if crash is None else _in_words(crash),
+        )
+        if self.batches and report.verdict == "same" and self._is_single(trace):
+            problem, note = two_at_once(self.expected, network, self.x, seed=self.seed)
+            return settle(replace(report, output=problem, notes=(*report.notes, *([note] if note else []))))
+        if crash is not None and hasattr(network, "named_modules"):
+            structures = _structure(self.expected, self.x), structure_of(network, self.x.shape)
+            report = replace(report, explanation=explain_crash_finding(*structures))
+        return self._diagnosed(report, trace, network)
+
+    def _captured(self, network: Any) -> tuple[Trace, Crash | None]:
+        if self.until is not None and not self.batches:
+            try:
+                return capture(network, self.x, name=self.name, until=self.until), None
+            except InputError:
+                raise
+            except Exception:
+                # What raised, and where, the capture that survives it says.
+                pass
+        trace, crash = capture_to_the_end(network, self.x, name=self.name)
+        if crash is not None and _runs(network, self.x):
+            raise InputError(
+                f"capture: {type(network).__name__} runs, but not while it is watched, "
+                f"got {crash.error}: {crash.message}"
+            )
+        return trace, crash
+
+    def _is_single(self, trace: Trace) -> bool:
+        return self.x.shape[0] == 1 and trace.until is None and self.until is None
+
+    def _diagnosed(self, report: Report, trace: Trace, network: Any) -> Report:
+        if not self.diagnose or report.verdict != "different":
+            return report
+        try:
+            from layerdiff.compare.diagnosis.diagnose import diagnosed
+        except ImportError:
+            # Hypotheses are modelled in torch; NumPy networks are judged without it all the same.
+            return replace(report, notes=(*report.notes, "no causes were looked for: that needs torch"))
+
+        return diagnosed(
+            report,
+            self.expected,
+            trace,
+            self.x,
+            seed=self.seed,
+            unused=frozenset(tensors_of(network)) - trace.used,
+            dtypes=self.dtypes,
+            tell=self.on_step,
+        )
+
+
+def tensors_of(network: Any) -> dict[str, Array]:
+    """The network's own floating-point tensors by their names in its state dict: its memory, not copies of it."""
+    state = network.state_dict()
+    # A module may put something else than tensors into its state dict.
+    tensors = {key: value for key, value in state.items() if hasattr(value, "dtype")}
+    arrays = {key: value if isinstance(value, np.ndarray) else value.detach().numpy() for key, value in tensors.items()}
+    return {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
+
+
+def _runs(network: Any, x: Array) -> bool:
+    """Whether the network's forward pass goes through when nobody watches."""
+    try:
+        if hasattr(network, "named_modules"):
+            import torch
+
+            with torch.no_grad():
+                network(torch.from_numpy(x.copy()))
+        else:
+            network(x.copy())
+    except Exception:
+        return False
+    return True
+
+
+def _structure(trace: Trace, x: Array) -> Structure:
+    """What is known of a captured network's structure."""
+    tensors = {key: op.parameters[role].shape for op in trace.ops for role, key in op.keys.items()}
+    return Structure(
+        network=trace.network,
+        shape=x.shape,
+        ops=trace.ops,
+        returned_by=trace.returned_by,
+        returned_as=trace.returned_as,
+        crash=None,
+        tensors=tensors,
+        parameters=frozenset(key for key in tensors if not key.endswith(("running_mean", "running_var"))),
+        used=frozenset(tensors),
+    )
+
+
+def _in_words(crash: Crash) -> str:
+    """A crash in a sentence."""
+    where = f" in {crash.layer}" if crash.layer else ""
+    line = f" ({crash.source})" if crash.source else ""
+    return f"its forward pass raised {crash.error}{where}{line}: {crash.message}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layerdiff.errors import InputError
 
 if TYPE_CHECKING:
+    from layerdiff.compare.preprocessing import Record
     from layerdiff.compare.trace import Trace
     from layerdiff.handwritten.numpy_ops import Grade
     from layerdiff.reference import Picture, Weights
@@ -36,9 +37,15 @@ class Subject:
     x: NDArray[np.float32] = field(repr=False)
 
     @property
-    def version(self) -> str:
-        """Which of torchvision's weights records says how the pictures are prepared."""
-        return _version(self.weights)
+    def record(self) -> Record:
+        """How the input was made of the pictures."""
+        from layerdiff.compare.preprocessing import Record
+        from layerdiff.reference import weights_record
+
+        made = weights_record(self.architecture, _version(self.weights)).transforms()
+        h, w = self.x.shape[2:]
+        resize = max(h, w) * made.resize_size[0] // made.crop_size[0]
+        return Record(tuple(made.mean), tuple(made.std), resize, (h, w))
 
     @property
     def notes(self) -> tuple[str, ...]:

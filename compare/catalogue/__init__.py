@@ -88,13 +88,14 @@ def causes_of(codes: Sequence[str]) -> tuple[Cause, ...]:
     Raises:
         InputError: some of them are unknown; all of these are named.
     """
-    names = list(dict.fromkeys(code.strip().upper() for code in codes))
-    unknown = [name for name in names if name not in CAUSES]
+    typed = {code.strip().upper(): code.strip() for code in codes}
+    unknown = [name for name in typed if name not in CAUSES]
     if not unknown:
-        return tuple(CAUSES[name] for name in names)
+        return tuple(CAUSES[name] for name in typed)
+    got = ", ".join(typed[name] or "an empty one" for name in unknown)
     near = ", ".join(dict.fromkeys(code for name in unknown for code in _near(name)))
     raise InputError(
-        f"explain: no such code, got {', '.join(unknown)}, expected one such as {near}",
+        f"explain: no such code, got {got}, expected one such as {near}",
         notes=[f"{name} is {LEFT_OUT[name][0]}" for name in unknown if name in LEFT_OUT],
         help="layerdiff explain --list shows all of them",
     )

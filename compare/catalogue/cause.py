@@ -22,7 +22,7 @@ class Cause:
         example: a Python program: a small network, the same with this mistake, the comparison, and an assertion that
             this code is found. Where `unseen` says why it cannot be, it shows what there is to see instead.
         convention: whether it is, or (A8) may be, another convention than the reference's and no mistake.
-        unseen: why no comparison of forward passes can show it; empty where one can.
+        unseen: why no comparison of forward passes can name it; empty where one can.
         prints: what the example prints: the finding's title.
     """
 

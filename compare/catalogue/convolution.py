@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerdiff.compare.catalogue.cause import Cause
 from layerdiff.compare.catalogue.examples import compared
-from layerdiff.compare.catalogue.toys import BIASED, CONV, EIGHT, GROUPED
+from layerdiff.compare.catalogue.toys import BIASED, CONV, EIGHT, GROUPED, STRIDED
 
 __all__ = ["CONVOLUTION"]
 
@@ -226,6 +226,29 @@ CONVOLUTION: tuple[Cause, ...] = (
 
             actual[0] = OwnConv(3, 8, 3, 2, 1, bias=False)
             actual.load_state_dict(expected.state_dict())
+        """,
+        ),
+    ),
+    Cause(
+        code="B11",
+        title="a convolution has other settings, and cannot take the reference's input",
+        meaning=(
+            "The convolution runs on the candidate's own map, and raises on the reference's. Its settings differ, and "
+            "with the reference's it is right."
+        ),
+        why="Two settings were changed so that the shapes fit each other again, and not the reference.",
+        signature=(
+            "Alone, on the expected input, it raises, and an attribute differs. Where it runs, the attribute has a "
+            "code of its own: B2, B7, A3, A16."
+        ),
+        fix="Set it as in the reference, and look for the mistake before it that made this necessary.",
+        sources=(),
+        example=compared(
+            "B11",
+            STRIDED,
+            """\
+            actual[0].stride = (1, 1)
+            actual[1].dilation = (5, 5)  # fits on 16x16, not on 8x8
         """,
         ),
     ),

@@ -79,7 +79,8 @@ def raising(code: str, expected: str, actual: str, *, given: str = "(1, 3, 16, 1
 
         given = {given}  # actual(torch.zeros(given)) raises
         found = explain_crash_finding(
-            structure_of(expected.eval(), (1, 3, 16, 16)), structure_of(actual, given)
+            structure_of(expected.eval(), (1, 3, 16, 16)),
+            structure_of(actual, given),
         )
         assert found.code == "{code}", found
         print(found.title)
@@ -113,11 +114,8 @@ def inputs(code: str, actual: str) -> str:
         code: what is found.
         actual: lines that make `actual`, by `pixels` and `normalised`.
     """
-    return (
-        _PICTURE
-        + _lines(actual)
-        + _FOUND.format(code=code, findings="diagnose_input(expected, actual, picture, record)")
-    )
+    call = "findings = diagnose_input(expected, actual, picture, record)\n"
+    return _PICTURE + _lines(actual) + call + _FOUND.format(code=code, findings="findings")
 
 
 def whole(program: str) -> str:

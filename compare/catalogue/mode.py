@@ -64,7 +64,7 @@ MODE: tuple[Cause, ...] = (
         fix="Call eval() on the frozen norms too, after each train().",
         sources=("pytorch/pytorch#86590", "keras-team/keras#9965"),
         example=compared(
-            "K3",
+            "K1",
             CONV,
             """\
             actual[1].requires_grad_(False)
@@ -72,6 +72,7 @@ MODE: tuple[Cause, ...] = (
         """,
             shape="(2, 3, 16, 16)",
         ),
+        unseen="a forward pass does not tell which parameters have gradients, so it is found as K1",
     ),
     Cause(
         code="K4",

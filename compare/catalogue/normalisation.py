@@ -173,10 +173,8 @@ NORMALISATION: tuple[Cause, ...] = (
             """\
             class NoRoot(nn.BatchNorm2d):
                 def forward(self, x):
-                    v, w, b, m = (
-                        t[:, None, None]
-                        for t in (self.running_var, self.weight, self.bias, self.running_mean)
-                    )
+                    state = self.weight, self.bias, self.running_mean, self.running_var
+                    w, b, m, v = (vector[:, None, None] for vector in state)
                     return (x - m) / (v + self.eps) * w + b
 
 
@@ -258,11 +256,26 @@ NORMALISATION: tuple[Cause, ...] = (
         meaning="Mean 0 and variance 1, or a counter of 0 batches: the norm does nothing but scale and shift.",
         why="Nothing ever updated them (TensorFlow 1 had to be told to), or they were not in what was loaded.",
         signature=(
-            "All means are exactly 0 and all variances exactly 1. If only some tensors were not loaded see G4 and G1."
+            "All means are exactly 0 and all variances exactly 1. Where a batch norm of the library has them so, and "
+            "weights that were loaded, it is G4."
         ),
         fix="Load running_mean and running_var too, or train with the update switched on.",
         sources=("tensorflow/tensorflow#11965", "YunYang1994/tensorflow-yolov3#23"),
-        example=compared("C11", CONV, "actual[1].reset_running_stats()"),
+        example=compared(
+            "C11",
+            CONV,
+            """\
+            class OwnNorm(nn.BatchNorm2d):
+                def forward(self, x):
+                    mean, var = 0, 1  # which nothing ever updates
+                    x = (x - mean) / (var + self.eps) ** 0.5
+                    return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+            actual[1] = OwnNorm(8)
+            actual.eval().load_state_dict(expected.state_dict())
+        """,
+        ),
     ),
     Cause(
         code="C12",

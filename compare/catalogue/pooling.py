@@ -84,7 +84,7 @@ POOLING: tuple[Cause, ...] = (
             STEM,
             """\
             actual[3].padding = 0
-            actual.insert(3, nn.ZeroPad2d((0, 1, 0, 1)))  # behind a ReLU 0 will do
+            actual.insert(3, nn.ConstantPad2d((0, 1, 0, 1), -torch.inf))
         """,
             shape="(1, 3, 32, 32)",
         ),
@@ -161,5 +161,18 @@ POOLING: tuple[Cause, ...] = (
         fix="Set window and stride to the reference's.",
         sources=(),
         example=compared("D8", STEM, "actual[3] = nn.MaxPool2d(2, 2)", shape="(1, 3, 32, 32)"),
+    ),
+    Cause(
+        code="D9",
+        title="a pooling takes something else of each window",
+        meaning=(
+            "Each window gives its average where its maximum is expected, or the other way round; or its minimum, or "
+            "a norm."
+        ),
+        why="Both kinds of pooling have the same arguments and give the same shapes.",
+        signature="The values are that other function of just these windows. If the windows are others, it is D8.",
+        fix="Use the reference's kind of pooling.",
+        sources=(),
+        example=compared("D9", STEM, "actual[3] = nn.AvgPool2d(3, 2, 1)", shape="(1, 3, 32, 32)"),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerdiff.compare.catalogue.cause import Cause
 from layerdiff.compare.catalogue.examples import loading, raising, whole
-from layerdiff.compare.catalogue.toys import BASICNET, CONVBN, CONVS, ONEVALUE, POOLHEAD
+from layerdiff.compare.catalogue.toys import BASIC, CONVBN, CONVS, ONEVALUE, POOLHEAD
 
 __all__ = ["SHAPES"]
 
@@ -117,7 +117,7 @@ SHAPES: tuple[Cause, ...] = (
         ),
         fix="A 1x1 convolution with the block's stride and a batch norm on the shortcut.",
         sources=("GengDavid/pytorch-cpn#45", "taki0112/ResNet-Tensorflow#2"),
-        example=raising("M7", BASICNET, "actual = nn.Sequential(expected[0], BasicBlock(8, 16, stride=2))"),
+        example=raising("M7", BASIC, "actual = nn.Sequential(expected.conv1, BasicBlock(8, 16, stride=2))"),
     ),
     Cause(
         code="M8",
@@ -135,10 +135,10 @@ SHAPES: tuple[Cause, ...] = (
         sources=("moskomule/senet.pytorch#64", "adobe/antialiased-cnns#33"),
         example=raising(
             "M8",
-            BASICNET,
+            BASIC,
             """\
             actual = copy.deepcopy(expected)
-            actual[1].downsample[0].stride = (1, 1)
+            actual.layer2[0].downsample[0].stride = (1, 1)
         """,
         ),
     ),
@@ -245,7 +245,7 @@ SHAPES: tuple[Cause, ...] = (
         code="M15",
         title="a view made rows of the pixels",
         meaning="view(-1, C) makes one row for each pixel of a map that was not pooled; the batch seems to have grown.",
-        why="-1 takes whatever is left; it was written for a pooled map.",
+        why="The -1 takes whatever is left; it was written for a pooled map.",
         signature=(
             '"Expected input batch_size (128) to match target batch_size (32)", from the loss. The network itself '
             "does not raise. F6 merges whole pictures."
@@ -266,11 +266,11 @@ SHAPES: tuple[Cause, ...] = (
                     return x.view(-1, 8)
 
 
-            expected = nn.Sequential(
-                nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)
-            )
+            pool = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            expected = nn.Sequential(nn.Conv2d(3, 8, 3), *pool, nn.Linear(8, 10))
             actual = nn.Sequential(expected[0], Rows(), expected[3])
-            want, got = (structure_of(net, (4, 3, 16, 16)) for net in (expected, actual))
+            want = structure_of(expected, (4, 3, 16, 16))
+            got = structure_of(actual, (4, 3, 16, 16))
             found = explain_difference(want, got, align(want.ops, got.ops))
             assert found.code == "M15", found
             print(found.title)

@@ -14,6 +14,7 @@ from layerdiff.compare.catalogue.toys import (
     DILATED,
     FUNCTIONAL,
     NET,
+    PADDED,
     STEM,
 )
 
@@ -43,7 +44,12 @@ STRUCTURE: tuple[Cause, ...] = (
         ),
         sources=("pytorch/vision#1266", "FluxML/Metalhead.jl#114"),
         example=compared(
-            "A1", BOTTLENECK, "actual.conv1.stride, actual.conv2.stride = (2, 2), (1, 1)", shape="(1, 8, 16, 16)"
+            "A1",
+            BOTTLENECK,
+            """\
+            block = actual.layer2[0]
+            block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+        """,
         ),
         convention=True,
     ),
@@ -65,7 +71,12 @@ STRUCTURE: tuple[Cause, ...] = (
         fix="Move the stride to the first convolution of the block.",
         sources=("google-deepmind/dm-haiku#85",),
         example=compared(
-            "A2", BASIC, "actual.conv1.stride, actual.conv2.stride = (1, 1), (2, 2)", shape="(1, 8, 16, 16)"
+            "A2",
+            BASIC,
+            """\
+            block = actual.layer2[0]
+            block.conv1.stride, block.conv2.stride = (1, 1), (2, 2)
+        """,
         ),
         convention=True,
     ),
@@ -87,7 +98,12 @@ STRUCTURE: tuple[Cause, ...] = (
         fix="Give the stride to the first block of the stage, to its convolution and to its projection.",
         sources=("labmlai/annotated_deep_learning_paper_implementations#83", "mrharicot/monodepth#81"),
         example=compared(
-            "A3", BASIC, "actual.conv1.stride = actual.downsample[0].stride = (1, 1)", shape="(1, 8, 16, 16)"
+            "A3",
+            BASIC,
+            """\
+            block = actual.layer2[0]
+            block.conv1.stride = block.downsample[0].stride = (1, 1)
+        """,
         ),
     ),
     Cause(
@@ -192,7 +208,7 @@ STRUCTURE: tuple[Cause, ...] = (
         ),
         fix="Put a batch norm behind the projection and load its four tensors.",
         sources=("dalgu90/resnet-18-tensorflow#9", "facebookarchive/fb.resnet.torch#191"),
-        example=compared("A7", BASIC, "actual.downsample[1] = nn.Identity()", shape="(1, 8, 16, 16)"),
+        example=compared("A7", BASIC, "actual.layer2[0].downsample[1] = nn.Identity()"),
     ),
     Cause(
         code="A8",
@@ -227,10 +243,9 @@ STRUCTURE: tuple[Cause, ...] = (
                     return self.relu(out + nn.functional.pad(x[:, :, ::2, ::2], zeros))
 
 
-            actual = OptionA(8, 16, stride=2).eval()
+            actual.layer2[0] = OptionA(8, 16, stride=2).eval()
             actual.load_state_dict(expected.state_dict(), strict=False)
         """,
-            shape="(1, 8, 16, 16)",
         ),
         convention=True,
     ),
@@ -248,7 +263,7 @@ STRUCTURE: tuple[Cause, ...] = (
         ),
         fix="Pass the block's stride to the projection.",
         sources=("Podidiving/lgsc-for-fas-pytorch#2",),
-        example=compared("A9", BASIC, "actual.downsample[0].stride = (1, 1)", shape="(1, 8, 16, 16)"),
+        example=compared("A9", BASIC, "actual.layer2[0].downsample[0].stride = (1, 1)"),
     ),
     Cause(
         code="A10",
@@ -473,5 +488,28 @@ STRUCTURE: tuple[Cause, ...] = (
         fix="Put it in, with the reference's weights if it has any.",
         sources=("labmlai/annotated_deep_learning_paper_implementations#205",),
         example=compared("A18", CONV, "actual = nn.Sequential(expected[0], expected[2])"),
+    ),
+    Cause(
+        code="A19",
+        title="an operation has other settings, and cannot take the reference's input",
+        meaning=(
+            "The operation runs on what the candidate gives it, and raises on what the reference gives it. Its "
+            "settings differ, and with the reference's it is right."
+        ),
+        why="It was fitted to a tensor that an earlier mistake has given another shape.",
+        signature=(
+            "Alone, on the expected input, the candidate's operation raises, and an attribute differs. Of a "
+            "convolution it is B11, of a pooling D8 or D7."
+        ),
+        fix="Set it as in the reference, and look for the mistake before it that made this necessary.",
+        sources=(),
+        example=compared(
+            "A19",
+            PADDED,
+            """\
+            actual[0].stride = (1, 1)
+            actual[1].padding = (-5, -5, -5, -5)  # fits on 16x16, not on 8x8
+        """,
+        ),
     ),
 )

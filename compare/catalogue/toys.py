@@ -7,7 +7,6 @@ from textwrap import dedent
 __all__ = [
     "AVERAGED",
     "BASIC",
-    "BASICNET",
     "BIASED",
     "BLOCK",
     "BLOCKS",
@@ -25,10 +24,12 @@ __all__ = [
     "HEAD",
     "NET",
     "ONEVALUE",
+    "PADDED",
     "POOLED",
     "POOLHEAD",
     "PREACT",
     "STEM",
+    "STRIDED",
     "TWINS",
     "WIDE",
 ]
@@ -55,9 +56,14 @@ _PROJECTION = dedent("""\
     down = nn.Sequential(projection, nn.BatchNorm2d(16))
     """)
 
-BASIC = _PROJECTION + "expected = BasicBlock(8, 16, stride=2, downsample=down)\n"
+_NETWORK = dedent("""\
+    expected = nn.Sequential()
+    expected.conv1 = nn.Conv2d(3, 8, 3, padding=1)
+    """)
 
-BOTTLENECK = _PROJECTION + "expected = Bottleneck(8, 4, stride=2, downsample=down)\n"
+BASIC = f"{_PROJECTION}{_NETWORK}expected.layer2 = nn.Sequential(BasicBlock(8, 16, 2, down))\n"
+
+BOTTLENECK = f"{_PROJECTION}{_NETWORK}expected.layer2 = nn.Sequential(Bottleneck(8, 4, 2, down))\n"
 
 BLOCK = "expected = BasicBlock(8, 8)\n"
 
@@ -108,6 +114,14 @@ PREACT = dedent("""\
     """)
 
 CONVS = "expected = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))\n"
+
+STRIDED = dedent("""\
+    expected = nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, padding=1)
+    )
+    """)
+
+PADDED = "expected = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ZeroPad2d(1))\n"
 
 DILATED = dedent("""\
     expected = nn.Sequential(
@@ -173,13 +187,6 @@ POOLHEAD = dedent("""\
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(8, 10),
-    )
-    """)
-
-BASICNET = _PROJECTION + dedent("""\
-    expected = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1),
-        BasicBlock(8, 16, stride=2, downsample=down),
     )
     """)
 

@@ -48,10 +48,9 @@ WEIGHTS: tuple[Cause, ...] = (
             BASIC,
             """\
             projection = nn.Conv2d(8, 16, 1, 2, bias=False)  # fresh
-            actual.downsample[0] = projection
-            actual.downsample[1] = nn.BatchNorm2d(16).eval()
+            actual.layer2[0].downsample[0] = projection
+            actual.layer2[0].downsample[1] = nn.BatchNorm2d(16).eval()
         """,
-            shape="(1, 8, 16, 16)",
         ),
     ),
     Cause(
@@ -84,8 +83,8 @@ WEIGHTS: tuple[Cause, ...] = (
             "made with it."
         ),
         signature=(
-            "Only norms are at fault, and only by their buffers. If those are at 0 and 1 everywhere in a network that "
-            "nobody loaded anything into, see C11; if they have moved a little, K2."
+            "Only norms are at fault, and only by their buffers. They are mostly at 0 and 1; in a norm that was "
+            "written by hand that is C11. If they have moved from the expected ones, K2."
         ),
         fix="Copy the state dict, or parameters and buffers.",
         sources=("lucidrains/byol-pytorch#73", "facebookresearch/moco#70"),
@@ -96,8 +95,6 @@ WEIGHTS: tuple[Cause, ...] = (
             actual = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).eval()
             for own, other in zip(actual.parameters(), expected.parameters()):
                 own.data = other.data
-            for norm in (expected[1], actual[1]):  # the candidate trained alone
-                norm.running_mean.normal_()
         """,
         ),
     ),
@@ -155,17 +152,61 @@ WEIGHTS: tuple[Cause, ...] = (
         why="Gradients are averaged between replicas, buffers mostly are not.",
         signature=(
             "Weights agree; means and variances differ by little, in no direction. K2 is the same after a pass in "
-            "training mode, and no number tells them apart: both are then named."
+            "training mode, and no number tells the two apart."
         ),
         fix="Compare with the replica that was saved, or use synchronised norms.",
         sources=("facebookarchive/fbcunn#104", "google/flax#877"),
         example=compared(
-            "G8",
+            "K2",
             CONVBN,
             """\
             actual[1].running_mean += 0.02 * torch.randn(8)
             actual[1].running_var *= 1 + 0.02 * torch.randn(8)
         """,
         ),
+        unseen="two replicas differ just as after a pass in training mode, so it is found as K2",
+    ),
+    Cause(
+        code="G9",
+        title="the weights were scaled or shifted",
+        meaning=(
+            "The weights are the expected ones times a number (one for all or one per output channel), or plus one."
+        ),
+        why="Something was folded into them, they were quantised and back, or weight decay went on without a gradient.",
+        signature=(
+            "One factor, or one per output channel, explains all values. If the statistics of a norm have the factor "
+            "it is C8; a convolution folded with its norm is C10."
+        ),
+        fix="Load the weights as they are, or undo the folding.",
+        sources=(),
+        example=compared("G9", CONVBN, "actual[0].weight.data *= 0.5"),
+    ),
+    Cause(
+        code="G10",
+        title="the channels are in another order",
+        meaning="The weights are the expected ones with their output or input channels in another order.",
+        why="Channels were sorted, pruned and put together again, or split in groups and shuffled.",
+        signature=(
+            "Sorted by channel the weights are equal. For the three colours of the first layer it is I1, for the "
+            "classes of the last one I8; whole layers exchanged are G3."
+        ),
+        fix="Keep the order, in this layer, in its norm and in the layer behind it.",
+        sources=(),
+        example=compared(
+            "G10", TWINS, "actual[0].weight.data = expected[0].weight.data.roll(1, 0)", shape="(1, 8, 8, 8)"
+        ),
+    ),
+    Cause(
+        code="G11",
+        title="a few values of a tensor differ",
+        meaning="Nearly all values of a weight are the expected ones, a few are not.",
+        why="A file was damaged or cut, a tensor was edited by hand, or an index ran one too far when it was written.",
+        signature=(
+            "A handful of places differ, the rest is equal bit for bit. If most differ by little, it is another "
+            "checkpoint (G6)."
+        ),
+        fix="Load the weights again, and compare the file's hash.",
+        sources=(),
+        example=compared("G11", CONVBN, "actual[0].weight.data[2, 1, 0, 0] += 0.1"),
     ),
 )

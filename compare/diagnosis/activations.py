@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,7 +15,7 @@ from layerdiff.compare.diagnosis.kit import Step, chain, elementwise, relu
 from layerdiff.compare.diagnosis.roles import closes_block
 from layerdiff.compare.diagnosis.ruled import on_arrays
 from layerdiff.compare.diagnosis.site import Site
-from layerdiff.compare.diagnosis.solving import near, ratios, roundest, spelled
+from layerdiff.compare.diagnosis.solving import near, ratios, roundest, spelled, tolerance
 from layerdiff.compare.trace import Array
 
 __all__ = ["hypotheses"]
@@ -31,11 +32,12 @@ _FUNCTIONS: tuple[tuple[str, str, Callable[[Tensor], Tensor]], ...] = (
     ("tanh", "tanh", torch.tanh),
     ("Softsign", "tanh", functional.softsign),
     ("Softplus", "softplus", functional.softplus),
+    # Torch's own goes over to x itself at 20.
+    ("Softplus", "softplus", lambda x: functional.softplus(x, threshold=1e9)),
     ("ELU", "elu", functional.elu),
     ("the square", "mul", torch.square),
     ("the square of a ReLU", "mul", lambda x: torch.square(functional.relu(x))),
     ("the absolute value", "relu", torch.abs),
-    ("a minimum with zero", "relu", lambda x: torch.clamp(x, max=0)),
     ("softmax over the channels", "softmax", lambda x: torch.softmax(x, 1)),
 )
 
@@ -46,16 +48,31 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         return
     x = np.concatenate([sample.inputs[0].ravel() for sample in site.samples])
     got = np.concatenate([sample.got.ravel() for sample in site.samples])
-    if near(got, x):
+    if near(got, np.maximum(x, 0)):
+        return
+    if np.array_equal(got, x):
         yield _missing(site)
         return
-    yield from _slopes(site, x, got)
-    yield from _clipped(site, x, got)
-    yield from _moved(site, x, got)
-    yield from _alpha(site, x, got)
-    for name, kind, function in _FUNCTIONS:
-        if all(near(on_arrays(function, sample.inputs[0]), sample.got) for sample in site.samples):
-            yield _instead(site, name, elementwise(kind, function))
+    for solve in (_clipped, _slopes, _moved, _alpha):
+        found = next(solve(site, x, got), None)
+        if found is not None:
+            yield found
+            return
+    # Some of these are near each other, and in float32 a coarse look takes one for the other.
+    apart, best = min((_apart(site, function), i) for i, (_, _, function) in enumerate(_FUNCTIONS))
+    name, kind, function = _FUNCTIONS[best]
+    if apart < 1:
+        yield _instead(site, name, elementwise(kind, function))
+
+
+def _apart(site: Site, function: Callable[[Tensor], Tensor]) -> float:
+    """How far a function is from what the candidate gave, in units of a coarse look."""
+    with np.errstate(all="ignore"):
+        found = [
+            float(np.abs(on_arrays(function, sample.inputs[0]) - sample.got).max() / (tolerance(sample.got) or 1))
+            for sample in site.samples
+        ]
+    return math.inf if any(math.isnan(one) for one in found) else max(found)
 
 
 def _missing(site: Site) -> Hypothesis:
@@ -88,9 +105,8 @@ def _slopes(site: Site, x: Array, got: Array) -> Iterator[Hypothesis]:
         a, b = roundest(*below), roundest(*above)
         if (a, b) in {(0.0, 1.0), (-1.0, 1.0)}:
             return
-        attributes = {"negative_slope": a}
-        if b == 1 and abs(a) <= 1:
-            step = elementwise("leaky_relu", lambda t: torch.where(t > 0, t, a * t), attributes)
+        if b == 1:
+            step = elementwise("mul", lambda t: torch.where(t > 0, t, a * t))
             yield _instead(site, f"a leaky ReLU of slope {spelled(a)}", step, f"below zero it gives {spelled(a)}·x")
             return
         step = elementwise("mul", lambda t: torch.where(t > 0, b * t, a * t))
@@ -127,17 +143,16 @@ def _by_channel(site: Site) -> Array | None:
 
 def _clipped(site: Site, x: Array, got: Array) -> Iterator[Hypothesis]:
     """Cut off above, and perhaps at another number than zero below."""
-    top, bottom = float(got.max()), float(got.min())
-    for high, low in ((top, 0.0), (top, bottom), (None, bottom)):
-        if low == 0 and high is None:
-            continue
-        if np.array_equal(np.clip(x, low, high), got):
-            bounds = f"at {spelled(low)}" + (f" and {spelled(high)}" if high is not None else "")
-            name = "ReLU6" if (low, high) == (0, 6) else f"a function cut off {bounds}"
-            shown = "" if high is None else f"its largest output is {spelled(high)}, its largest input {x.max():.4g}"
-            step = elementwise("clamp", lambda t, low=low, high=high: torch.clamp(t, low, high))  # type: ignore[misc]
-            yield _instead(site, name, step, *([shown] if shown else []))
-            return
+    high = float(got.max()) if got.max() < x.max() else None
+    low = float(got.min()) if got.min() > x.min() else None
+    if (high is None and low in {None, 0.0}) or not np.array_equal(np.clip(x, low, high), got):
+        return
+    bounds = " and ".join(
+        f"{spelled(end)} {side}" for end, side in ((low, "below"), (high, "above")) if end is not None
+    )
+    shown = f"it gives numbers from {got.min():.6g} to {got.max():.6g} for ones from {x.min():.6g} to {x.max():.6g}"
+    name = "ReLU6" if (low, high) == (0, 6) else f"a function cut off at {bounds}"
+    yield _instead(site, name, elementwise("clamp", lambda t: torch.clamp(t, low, high)), shown)
 
 
 def _moved(site: Site, x: Array, got: Array) -> Iterator[Hypothesis]:

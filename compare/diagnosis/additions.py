@@ -13,7 +13,7 @@ from layerdiff.compare.diagnosis.kit import chain
 from layerdiff.compare.diagnosis.roles import shortcut_index
 from layerdiff.compare.diagnosis.ruled import combination
 from layerdiff.compare.diagnosis.site import Site
-from layerdiff.compare.diagnosis.solving import roundest, spelled, tolerance
+from layerdiff.compare.diagnosis.solving import snapped, spelled, tolerance
 from layerdiff.compare.trace import Array
 
 __all__ = ["hypotheses"]
@@ -42,10 +42,10 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         factors = _solved(site, form)
         if factors is None:
             continue
-        hypothesis = _named(site, form, factors, names)
-        if hypothesis is not None:
-            yield hypothesis
+        if form is plain and factors == (1.0, 1.0):
             return
+        yield _named(site, form, factors, names)
+        return
 
 
 def _names(site: Site) -> tuple[str, str]:
@@ -72,19 +72,19 @@ def _solved(site: Site, form: Sequence[_Term]) -> tuple[float, ...] | None:
     if not np.isfinite(columns).all() or not np.isfinite(target).all():
         return None
     factors, _, rank, _ = np.linalg.lstsq(columns, target, rcond=None)
+    # Once more for what is left: the normal rounding of a fit is larger than that of a sum.
+    factors = factors + np.linalg.lstsq(columns, target - columns @ factors, rcond=None)[0]
     room = tolerance(np.abs(columns).sum(axis=1) * (1 + np.abs(factors).max()))
     if rank < len(form) or float(np.abs(columns @ factors - target).max()) > room:
         return None
     # Least squares is as good as the data; a factor's own error is that of the sum over the size of its column.
     errors = room / np.abs(columns).max(axis=0)
-    return tuple(roundest(float(f - e), float(f + e)) for f, e in zip(factors, errors, strict=True))
+    return tuple(snapped(float(f), float(e)) for f, e in zip(factors, errors, strict=True))
 
 
-def _named(site: Site, form: Sequence[_Term], factors: tuple[float, ...], names: tuple[str, str]) -> Hypothesis | None:
+def _named(site: Site, form: Sequence[_Term], factors: tuple[float, ...], names: tuple[str, str]) -> Hypothesis:
     kept = [(factor, term) for factor, term in zip(factors, form, strict=True) if factor]
     labels = tuple(term[0] for _, term in kept)
-    if (labels, tuple(factor for factor, _ in kept)) == (names, (1.0, 1.0)):
-        return None
     code, title, change = _words(kept, labels, names)
     model = combination([factor for factor, _ in kept], [term[1] for _, term in kept]) if kept else combination(
         [0.0], [form[0][1]]

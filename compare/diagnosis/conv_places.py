@@ -17,7 +17,7 @@ from layerdiff.compare.diagnosis.places import Place, find_place
 from layerdiff.compare.diagnosis.projection import Projection
 from layerdiff.compare.diagnosis.ruled import moved
 from layerdiff.compare.diagnosis.site import Site
-from layerdiff.compare.diagnosis.solving import near, roundest, spelled
+from layerdiff.compare.diagnosis.solving import near, snapped, spelled
 
 __all__ = ["borders", "places"]
 
@@ -201,6 +201,6 @@ def borders(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     found = float(np.vdot(slope, gap) / max(float(np.vdot(slope, slope)), np.finfo(np.float64).tiny))
     if found and near(plain + found * (ones - plain), seen.got) and not near(plain, seen.got):
         error = 2.0**12 * float(np.finfo(plain.dtype).eps) * max(abs(found), float(np.abs(plain).max()))
-        value = roundest(found - error, found + error)
+        value = snapped(found, error)
         yield Hypothesis("B2", f"pads with {spelled(value)}, expected 0", "pad with zeros", model=chain(
             site.op.inputs, padded_conv2d(expected, pads, weight, bias, value=value)))  # fmt: skip

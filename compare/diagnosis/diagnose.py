@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from layerdiff.compare.catalogue import CAUSES
 from layerdiff.compare.diagnosis.anomalies import Difference
+from layerdiff.compare.diagnosis.context import in_context
 from layerdiff.compare.diagnosis.explain_site import Cause, Search
 from layerdiff.compare.diagnosis.merge import merged
 from layerdiff.compare.diagnosis.patterns import differences
@@ -17,6 +19,7 @@ from layerdiff.compare.diagnosis.walk import parameters_of
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.judge import DTYPES, Dtype, judge
 from layerdiff.compare.result import NOT_REACHED, Report
+from layerdiff.compare.shape_errors.explanation import Explanation
 from layerdiff.compare.trace import Array, Trace
 
 __all__ = ["diagnosed"]
@@ -58,8 +61,11 @@ def diagnosed(
         reached = {layer.layer for layer in report.layers if layer.reason != NOT_REACHED}
     say = tell or (lambda what: None)
     asked = Asked(expected, x, seed, report.until, reached, parameters_of(expected), at_fault, say)
-    work = _Work(asked, unused, actual)
+    work = _Work(asked, unused, actual, report.explanation is not None and bool(report.explanation.code))
     work.run()
+    if report.explanation is not None:
+        ids = {layer.partner: layer.layer for layer in report.layers if layer.partner}
+        work.findings += _of_explanation(report.explanation, ids)
     again = ""
     if work.findings and report.crash is None:
         say("the candidate with all of that undone")
@@ -69,11 +75,22 @@ def diagnosed(
 
 @dataclass
 class _Work:
-    """A diagnosis under way: the candidate as it is by now, and what was found."""
+    """A diagnosis under way: the candidate as it is by now, and what was found.
+
+    Attributes:
+        asked: what stays the same.
+        unused: names of the tensors that the candidate holds and never uses.
+        trace: the candidate, with what was found undone.
+        explained: whether it is known already why it raises.
+        findings: so far.
+        known: what was seen of pairs that have not changed since.
+        given_up: differences that could not be undone.
+    """
 
     asked: Asked
     unused: Set[str]
     trace: Trace
+    explained: bool
     findings: list[Finding] = field(default_factory=list)
     known: dict[str, Seen] = field(default_factory=dict)
     given_up: set[tuple[str, ...]] = field(default_factory=set)
@@ -85,6 +102,9 @@ class _Work:
             for _ in range(_ROUNDS):
                 self.asked.tell("looking at every layer")
                 seen = survey(self.trace, self.asked, dtype=dtype, known=self.known)
+                if _is_another(seen):
+                    self._leave(replace(seen, seen={}))
+                    return
                 if not self._graph(seen, dtype) and not self._values(seen):
                     break
         self._leave(seen)
@@ -93,7 +113,11 @@ class _Work:
 
     def _graph(self, seen: Survey, dtype: str) -> bool:
         """Undo what the graph differs in; whether anything changed."""
-        named = [one for one in differences(seen.anomalies, self.unused) if _key(one) not in self.given_up]
+        named = [
+            one
+            for one in differences(seen.anomalies, self.unused)
+            if one.code != UNEXPLAINED and _key(one) not in self.given_up
+        ]
         if not named:
             return False
         for tries in ([named], [[one] for one in named] if len(named) > 1 else []):
@@ -127,11 +151,13 @@ class _Work:
             search = one.search
             if search is None or search.repaired is None or not one.wrong:
                 continue
-            self.findings += [_of_cause(cause, one) for cause in search.causes]
+            self.findings += [in_context(_of_cause(cause, one), one.pair, seen.trace) for cause in search.causes]
             self.trace = exchanged(self.trace, {one.pair.actual[-1].layer: search.repaired})
             self.known.pop(layer, None)
             changed = True
         if changed:
+            # What could not be undone while something else was wrong there may be undone now.
+            self.given_up.clear()
             self.trace = returning(self.trace, self.trace.returned_by, self.asked.x) or self.trace
         return changed
 
@@ -140,10 +166,17 @@ class _Work:
     def _leave(self, seen: Survey) -> None:
         """Name the places where nothing explains what is wrong."""
         for layer, one in seen.seen.items():
-            if one.wrong:
+            if one.wrong and not (self.explained and one.failure):
                 self.findings.append(_unexplained(layer, one))
         for one in differences(seen.anomalies, self.unused):
-            self.findings.append(replace(_of_difference(one, None), code=UNEXPLAINED, evidence=(one.title, *one.evidence)))
+            found = _of_difference(one, None)
+            title = one.title if one.code == UNEXPLAINED else f"not proven: {one.title}"
+            self.findings.append(replace(found, code=UNEXPLAINED, title=title))
+
+
+def _is_another(seen: Survey) -> bool:
+    """Whether it is another network, of which single differences say nothing."""
+    return [one.code for one in differences(seen.anomalies, frozenset())] == [UNEXPLAINED]
 
 
 def _key(one: Difference) -> tuple[str, ...]:
@@ -218,6 +251,20 @@ def _unexplained(layer: str, seen: Seen) -> Finding:
     )
 
 
+def _of_explanation(one: Explanation, ids: Mapping[str, str]) -> list[Finding]:
+    """What is known of a crash: read off the shapes, and not proven by a run without it.
+
+    Args:
+        one: the explanation.
+        ids: expected layer by the id of the candidate's operation that stands for it.
+    """
+    found = [] if one.cause is None else _of_explanation(one.cause, ids)
+    if not one.code:
+        return found
+    evidence = (*((one.arithmetic,) if one.arithmetic else ()), *one.evidence)
+    return [*found, Finding(one.code, one.title, (ids.get(one.layer, one.layer),), one.change, evidence, (one.layer,), one.source)]
+
+
 def _again(trace: Trace, asked: Asked, dtypes: Sequence[Dtype]) -> str:
     """What the judge says of the candidate with everything undone."""
     report = judge(asked.expected, trace, asked.x, dtypes=dtypes, seed=asked.seed, until=asked.until)
@@ -231,10 +278,11 @@ def _again(trace: Trace, asked: Asked, dtypes: Sequence[Dtype]) -> str:
 
 
 def _with_lines(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings with the line of code each names, as far as that file can be read."""
+    """The findings with the line of code each names, as far as it can be read, and whether it is a convention."""
     found = []
     for one in findings:
         path, _, line = (one.source or "").rpartition(":")
         text = linecache.getline(path, int(line)).strip() if path and line.isdigit() else ""
-        found.append(replace(one, text=text))
+        convention = one.code in CAUSES and CAUSES[one.code].convention
+        found.append(replace(one, text=text, convention=convention))
     return found

@@ -37,8 +37,13 @@ def effective(site: Site) -> Iterator[Hypothesis]:
     weight = op.parameters["weight"]
     windows = [one for sample in site.samples for one in _windows(op, sample)]
     bias = op.parameters.get("bias")
+    explained: list[Array] = []
     for one, kernel in _kernels(site, windows):
+        # With as many input as output channels one kernel may be had in two ways: the first is the likelier.
         if all(window.fits(kernel, bias) for window in windows):
+            if any(np.array_equal(kernel, other) for other in explained):
+                continue
+            explained.append(kernel)
             cause = cause_of(one, "weight", op)
             yield Hypothesis(
                 cause.code, cause.title, cause.change, model=with_parameters(op, {"weight": kernel}),

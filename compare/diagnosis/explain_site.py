@@ -58,6 +58,10 @@ def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> S
     site = stop.site
     if site is None:
         return Search()
+    if stop.failure:
+        return _by_settings(stop)
+    if stop.cast:
+        return _cast(stop)
     found: list[tuple[Hypothesis, Undone]] = []
     missed: list[Hypothesis] = []
     for hypothesis in hypotheses(site):
@@ -67,19 +71,65 @@ def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> S
         result = None if one.residual is not None and one.residual > 1 else undone(one, stop)
         if result is None:
             missed.append(one)
-        else:
-            found.append((one, result))
+            continue
+        found.append((one, result))
+        if one.rank == 0 and result.own:
+            # Its own code says so, and is right with that one thing changed: nothing else can be meant.
+            break
     nearest = tuple(sorted((one for one in missed if one.residual is not None), key=_distance))
     if found:
         found.sort(key=lambda entry: entry[0].rank)
         best, result = found[0]
-        others = {(one.code, one.title): one for one, _ in found[1:] if one.code != best.code}
+        # Of what explains it, the simplest is named; only what is as simple explains it just as well.
+        others = {(one.code, one.title): one for one, _ in found[1:] if one.code != best.code and one.rank == best.rank}
         return Search((Cause(best, result, tuple(others.values())),), result.op, nearest)
     for one in missed if depth > 1 else ():
         combined = _then(one, stop, tell, depth)
         if combined is not None:
             return replace(combined, nearest=nearest)
     return Search(nearest=nearest)
+
+
+def _by_settings(stop: Stop) -> Search:
+    """The search where the candidate raises on the expected input: with the expected settings it must be right."""
+    if len(stop.pair.actual) != 1 or len(stop.pair.expected) != 1:
+        return Search()
+    (op,), (other,) = stop.pair.expected, stop.pair.actual
+    differ = {name: v for name, v in op.attributes.items() if other.attributes.get(name, v) != v}
+    if not differ:
+        return Search()
+    words = " and ".join(f"{name} is {other.attributes[name]}, expected {value}" for name, value in differ.items())
+    code = {"conv2d": "B11", "max_pool2d": "D8", "avg_pool2d": "D8", "adaptive_avg_pool2d": "D7"}.get(op.kind, "A19")
+    one = Hypothesis(code, words, "set them so", attributes=differ, evidence=(f"it raises {stop.failure}",), rank=0)
+    result = undone(one, stop)
+    return Search(nearest=(one,)) if result is None else Search((Cause(one, result),), result.op)
+
+
+def _cast(stop: Stop) -> Search:
+    """The search where the output comes in another precision: made in that of the input, it must be right."""
+    site = stop.site
+    assert site is not None, "a precision is another than that of a site"
+    have, want = stop.cast, site.real.want.dtype
+    back = Op(
+        layer=f"{stop.pair.actual[-1].layer}.astype",
+        path="astype",
+        kind="to",
+        inputs=(stop.pair.actual[-1].layer,),
+        attributes={},
+        parameters={},
+        shape=(),
+        dtype=want.name,
+        run=lambda x: x.astype(want),
+    )
+    one = Hypothesis(
+        "H3",
+        f"it gives {have} for inputs of {want}",
+        f"keep every number that takes part in {want}: NumPy's and Python's own are {have}",
+        after=(back,),
+        rank=0,
+    )
+    result = undone(one, stop)
+    return Search(nearest=(one,)) if result is None else Search((Cause(one, result),), result.op)
 
 
 def _then(first: Hypothesis, stop: Stop, tell: Callable[[str], None], depth: int) -> Search | None:

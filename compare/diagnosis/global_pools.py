@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 
 import numpy as np
@@ -26,12 +26,16 @@ def global_pools(site: Site) -> Iterator[Hypothesis]:
     x, want = site.clear.inputs[0], site.clear.want
     if x.ndim != 4 or want.size != x.shape[0] * x.shape[1]:
         return
+    solvers: tuple[Callable[[Site], Iterator[Hypothesis]], ...] = ()
     if site.clear.got.shape == want.shape:
-        yield from _scaled(site)
-        yield from _chosen(site)
-        yield from _parts(site, x)
-    yield from _windows(site, x)
-    yield from _axes(site, x)
+        if near(site.clear.got, want):
+            return
+        solvers += (_scaled, _chosen, _parts)
+    for solve in (*solvers, _windows, _axes):
+        found = next(solve(site), None)
+        if found is not None:
+            yield found
+            return
 
 
 def _of(site: Site, title: str, change: str, *steps: Step, evidence: tuple[str, ...] = ()) -> Hypothesis:
@@ -40,12 +44,12 @@ def _of(site: Site, title: str, change: str, *steps: Step, evidence: tuple[str, 
 
 def _scaled(site: Site) -> Iterator[Hypothesis]:
     """The sum, or a sum divided by another number."""
-    k = factor(site.clear.got, site.clear.want)
-    if k is None:
-        return
     h, w = site.clear.inputs[0].shape[2:]
-    by = h * w / k
-    by = round(by) if abs(by - round(by)) <= 1e-6 * abs(by) and round(by) else by
+    k = factor(site.clear.got, site.clear.want * (h * w))
+    by = 1 / (k or 1)
+    by = round(by) if abs(by - round(by)) <= 1e-12 * abs(by) else by
+    if by == h * w or (k is None and not near(site.clear.got, site.clear.want * (h * w))):
+        return
     shape = site.clear.want.shape[1:]
 
     def allowance(call: Call) -> Array:
@@ -75,8 +79,9 @@ def _chosen(site: Site) -> Iterator[Hypothesis]:
             return
 
 
-def _parts(site: Site, x: Array) -> Iterator[Hypothesis]:
+def _parts(site: Site) -> Iterator[Hypothesis]:
     """The mean of a corner of the map; its size is read from running sums."""
+    x = site.clear.inputs[0]
     got = site.clear.got.reshape(x.shape[:2])
     (h, w), shape = x.shape[2:], site.clear.want.shape[1:]
     # A window that lies in any corner is one above and left in a map that is flipped.
@@ -97,9 +102,10 @@ def _parts(site: Site, x: Array) -> Iterator[Hypothesis]:
         return
 
 
-def _windows(site: Site, x: Array) -> Iterator[Hypothesis]:
+def _windows(site: Site) -> Iterator[Hypothesis]:
     """Windows of a fixed size, of which there are several on this map."""
-    got, (h, w) = site.clear.got, x.shape[2:]
+    x, got = site.clear.inputs[0], site.clear.got
+    h, w = x.shape[2:]
     if got.ndim != 4 or got.shape[:2] != x.shape[:2] or got.shape[2:] == (1, 1):
         return
     h_out, w_out = got.shape[2:]
@@ -115,9 +121,9 @@ def _windows(site: Site, x: Array) -> Iterator[Hypothesis]:
                 return
 
 
-def _axes(site: Site, x: Array) -> Iterator[Hypothesis]:
+def _axes(site: Site) -> Iterator[Hypothesis]:
     """The mean over other axes, or of numbers that lie in another order."""
-    got = site.clear.got
+    x, got = site.clear.inputs[0], site.clear.got
     for count in (2, 1, 3):
         for dims in combinations(range(4), count):
             mean = x.mean(axis=dims)

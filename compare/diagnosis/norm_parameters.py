@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
@@ -117,7 +117,10 @@ def _swapped(held: _Held) -> tuple[Cause, ...]:
     roles = list(held.relations)
     for order in permutations(roles):
         # All of them moved: what is at its place is not among them.
-        if all(np.array_equal(held.have[role], held.site.op.parameters[source]) for role, source in zip(roles, order)):
+        if all(
+            np.array_equal(held.have[role], held.site.op.parameters[source])
+            for role, source in zip(roles, order, strict=True)
+        ):
             text = (
                 f"{roles[0]} and {roles[1]} are swapped"
                 if len(roles) == 2
@@ -233,5 +236,5 @@ def _another_layers(site: Site) -> Iterator[Hypothesis]:
                 "G3", title, "copy the parameters by name, not by order",
                 model=with_parameters(site.op, exchanged), evidence=(f"those of {layer}",), rank=2,
             )  # fmt: skip
-            found.append(replace(one))
+            found.append(one)
     yield from surviving(found, thin, nearest=0)

@@ -15,7 +15,7 @@ from layerdiff.compare.diagnosis.site import Site
 from layerdiff.compare.diagnosis.trial import residual
 from layerdiff.compare.trace import Array
 
-__all__ = ["correction", "solved"]
+__all__ = ["correction", "said", "solved"]
 
 
 def solved(norm: Norm, site: Site, thin: Site) -> Iterator[Hypothesis]:
@@ -31,24 +31,33 @@ def solved(norm: Norm, site: Site, thin: Site) -> Iterator[Hypothesis]:
     yield from _scaled(norm, site, thin, lines)
 
 
+def said(norm: Norm, site: Site) -> Iterator[Hypothesis]:
+    """The eps that the candidate's own settings say, where it is not the expected one, whatever its values show."""
+    claimed = None if site.other is None else site.other.attributes.get("eps")
+    if isinstance(claimed, int | float) and claimed != norm.eps:
+        yield _of_eps(norm, site, float(claimed), "its own setting says so", rank=0)
+
+
 def _eps(norm: Norm, site: Site, thin: Site, lines: Lines) -> Iterator[Hypothesis]:
-    """Solve slope = gamma/√(var + eps), so eps = (gamma/slope)² - var: the same in every channel."""
+    """Solve slope = gamma/√(var + eps) for eps = (gamma/slope)² - var: the same in every channel."""
     with np.errstate(all="ignore"):
         spread = np.square(norm.gamma / lines.slope)
     value = _best(spread - norm.var, error=spread * _slope_error(lines))
     found = _value(value, thin, lambda eps: replace(norm, eps=eps), first=(0.0,))
-    if found is None or found == norm.eps:
-        return
-    claimed = site.other.attributes.get("eps") if site.other is not None else None
-    says = claimed is not None and claimed == found
-    yield Hypothesis(
+    claimed = None if site.other is None else site.other.attributes.get("eps")
+    if found is not None and found not in {norm.eps, claimed}:
+        yield _of_eps(norm, site, found, f"solved from every channel's slope: {value:.10g}", rank=1)
+
+
+def _of_eps(norm: Norm, site: Site, eps: float, evidence: str, *, rank: int) -> Hypothesis:
+    return Hypothesis(
         "C1",
-        f"eps is {number(found)}, expected {number(norm.eps)}",
+        f"eps is {number(eps)}, expected {number(norm.eps)}",
         f"set eps={number(norm.eps)}",
-        model=chain(site.op.inputs, replace(norm, eps=found).step()),
+        model=chain(site.op.inputs, replace(norm, eps=eps).step()),
         attributes={"eps": norm.eps},
-        evidence=(f"solved from every channel's slope: {value:.10g}",),
-        rank=0 if says else 1,
+        evidence=(evidence,),
+        rank=rank,
     )
 
 

@@ -13,7 +13,7 @@ from layerdiff.compare.diagnosis.channelwise import first_channels, pointwise, s
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.kit import Step, chain, elementwise, move
 from layerdiff.compare.diagnosis.norm_forms import FORMS, Norm, assigned_otherwise, changes
-from layerdiff.compare.diagnosis.norm_values import solved
+from layerdiff.compare.diagnosis.norm_values import said, solved
 from layerdiff.compare.diagnosis.own_statistics import own_statistics
 from layerdiff.compare.diagnosis.site import Site
 from layerdiff.compare.trace import Op
@@ -46,6 +46,7 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         return
     norm = Norm.of(site.op)
     thin = pointwise(site)
+    yield from said(norm, site)
     pointwise_ones = [*solved(norm, site, thin), *_forms(norm, site), *_nothing(site)]
     yield from surviving(pointwise_ones, thin)
     yield from _other_axis(norm, site)
@@ -111,7 +112,7 @@ def _own_statistics(norm: Norm, site: Site) -> Iterator[Hypothesis]:
             continue
         found = _of_dims(norm, site, dims, unbiased=unbiased)
         part = replace(found, model=_over(norm.first(count), site, dims, unbiased))
-        if 1 in dims or surviving([part], few, nearest=0):
+        if found.rank == 0 or 1 in dims or surviving([part], few, nearest=0):
             yield found
 
 

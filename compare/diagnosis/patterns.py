@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence, Set
 
 from layerdiff.compare.diagnosis.anomalies import Anomalies, Difference
 from layerdiff.compare.diagnosis.chains import blocks_of, connected
+from layerdiff.compare.finding import UNEXPLAINED
 from layerdiff.compare.kinds import IDLE, MOVING
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.trace import Op
@@ -25,6 +26,15 @@ def differences(found: Anomalies, unused: Set[str]) -> list[Difference]:
         found: all there are.
         unused: names of the candidate's tensors that it holds and never uses.
     """
+    most = [op for op in found.missing if op.kind != "identity"]
+    if len(most) > len(found.here.ops) / 2:
+        # Then next to nothing stands for anything, and what is missing says nothing of what was done.
+        return [
+            Difference(
+                UNEXPLAINED, f"{len(most)} of the reference's {len(found.here.ops)} operations have no counterpart",
+                "is it the network that was meant?", missing=tuple(most), extra=found.extra, pairs=found.rewired,
+            )
+        ]  # fmt: skip
     named: list[Difference] = []
     for pattern in _PATTERNS:
         # One after the other: what a difference has named is no part of the next.
@@ -52,7 +62,7 @@ def _blocks_missing(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
 def _blocks_too_many(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
     for chain in connected(found.extra):
         for block in blocks_of(chain, found.there):
-            if _counts(block)["add"] and _counts(block)["conv2d"] >= 2:
+            if _counts(block)["add"] and min(_counts(block)["conv2d"], _counts(block)["batch_norm"]) >= 2:
                 names = _common(op.layer for op in block)
                 behind = found.pairs_behind(block)
                 yield Difference(
@@ -101,6 +111,17 @@ def _projection(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
             yield Difference(
                 "A8", "the shortcut is projected where the reference passes it on as it is",
                 "take the projection out", extra=tuple(extra), pairs=(pair,),
+            )  # fmt: skip
+
+
+def _averaged(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
+    """Average-pooling before the projection, in the place of its stride."""
+    for pair in found.alignment.pairs:
+        extra = [op for op in found.extra if op.kind == "avg_pool2d" and op.layer in pair.behind]
+        if extra and pair.expected[-1].kind == "conv2d":
+            yield Difference(
+                "A11", "the shortcut is averaged before it is projected (ResNet-D)",
+                "let the projection have the stride, without pooling", extra=tuple(extra), pairs=(pair,),
             )  # fmt: skip
 
 
@@ -223,14 +244,15 @@ def _too_many(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
         kinds = [op.kind for op in chain]
         pairs = found.pairs_behind(chain)
         words = " and ".join(dict.fromkeys(kinds))
+        words = f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
         if set(kinds) <= _LIMITS:
             code, title = "E3", "a ReLU too many"
         elif set(kinds) <= _PROBABILITIES:
-            code, title = "F4", f"a {words} on top of the logits"
+            code, title = "F4", f"{words} on top of the logits"
         elif set(kinds) <= {"dropout", "feature_dropout", "dropout2d"}:
             code, title = "K4", "dropout at work in eval mode"
         elif set(kinds) <= {"max_pool2d", "avg_pool2d"}:
-            code, title = "A11", f"a {words} too many"
+            code, title = "A11", f"{words} too many"
         else:
             code, title = "A17", f"{words} too many"
         yield Difference(
@@ -289,13 +311,13 @@ def _shortcut_of(op: Op, found: Anomalies) -> bool:
 
 
 _PATTERNS: tuple[Pattern, ...] = (
-    _blocks_missing, _blocks_too_many, _shortcut_forgotten, _projection, _swapped_with_norm, _relu_around_addition,
+    _blocks_missing, _blocks_too_many, _shortcut_forgotten, _projection, _averaged, _swapped_with_norm, _relu_around_addition,
     _relu_missing, _too_many, _left_out, _wiring,
 )  # fmt: skip
 
 
 def _counts(ops: Sequence[Op]) -> dict[str, int]:
-    return {kind: sum(op.kind == kind for op in ops) for kind in ("add", "conv2d")}
+    return {kind: sum(op.kind == kind for op in ops) for kind in ("add", "conv2d", "batch_norm")}
 
 
 def _common(layers: Iterator[str]) -> str:

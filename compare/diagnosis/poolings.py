@@ -142,7 +142,8 @@ def _places(site: Site, geometry: Geometry) -> Iterator[Hypothesis]:
         windows = replace(geometry, kernel_size=kernel_size, stride=(1, 1))
         room = max(windows.spans)
         full = on_arrays(lambda t, w=windows, r=room: POOLS[site.op.kind](w, (r,) * 4).function([t], {}), x)  # type: ignore[misc]
-        full = np.where(np.isfinite(full), full, np.finfo(full.dtype).max / 2)
+        # Windows that lie beside the map altogether are taken for something that no output is.
+        full = np.where(np.isfinite(full), full, 1e3 * np.abs(x).max())
         place = find_place(full, got, geometry.stride)
         if place is not None and place.stride is not None:
             found = replace(windows, stride=place.stride, padding=(room - place.origin[0], room - place.origin[1]))

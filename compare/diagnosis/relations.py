@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
@@ -12,7 +12,7 @@ import numpy as np
 from layerdiff.compare.bits import same_bits
 from layerdiff.compare.diagnosis.channelwise import number
 from layerdiff.compare.diagnosis.initial_values import initial_values
-from layerdiff.compare.diagnosis.tensor_pool import Pool, fingerprint, is_telling
+from layerdiff.compare.diagnosis.tensor_pool import Pool
 from layerdiff.compare.layouts import name_of
 from layerdiff.compare.trace import Array
 
@@ -22,6 +22,10 @@ RelationKind = Literal[
     "flipped", "axes permuted", "reshaped", "rows permuted", "columns permuted", "reordered", "another layer",
     "initial", "scaled", "scaled by row", "shifted", "rounded", "few differ", "close", "unrelated",
 ]  # fmt: skip
+
+
+_PLENTY = 1 << 12
+"""As many values are looked at before all are."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,10 @@ def relation(expected: Array, actual: Array, pool: Pool) -> Relation | None:
     """
     if expected.shape == actual.shape and np.array_equal(expected, actual):
         return None
-    if expected.size == actual.size and is_telling(expected) and fingerprint(expected) == fingerprint(actual):
+    values = pool.fingerprint(actual)
+    if values is not None and values == pool.fingerprint(expected):
         return _moved(expected, actual)
-    others = pool.same_values(actual)
+    others = pool.same_values(values)
     if others:
         layer, role = others[0].layer, others[0].role
         return Relation("another layer", f"it is {layer}'s {role}", other=(layer, role))
@@ -83,6 +88,11 @@ def turned(array: Array) -> Iterator[tuple[Relation, Array]]:
             yield Relation(kind, text, axes), found
 
 
+_LAYOUTS: Mapping[int, tuple[tuple[int, ...], ...]] = {
+    2: ((1, 0),), 4: ((2, 3, 1, 0), (0, 2, 3, 1), (1, 2, 3, 0), (1, 0, 2, 3), (2, 3, 0, 1)),
+}  # fmt: skip
+"""The other layouts in which weights are kept somewhere, by rank."""
+
 Move = tuple[RelationKind, str, tuple[int, ...], Callable[[Array], Array]]
 
 
@@ -99,10 +109,10 @@ def _moves(rank: int) -> Iterator[Move]:
     orders.sort(key=lambda axes: sum(i != axis for i, axis in enumerate(axes)))
     for axes in orders:
         yield "axes permuted", _axes_text(axes), axes, _permute(axes)
-    for axes in orders:
+    for axes in _LAYOUTS[rank]:
         what = f"it was reshaped from {name_of(axes)}, not transposed"
         yield "reshaped", what, axes, _reshape_from(axes)
-    for axes in orders:
+    for axes in _LAYOUTS[rank]:
         yield "reshaped", f"it was reshaped to {name_of(axes)}, and then transposed", axes, _reshape_to(axes)
 
 
@@ -136,9 +146,9 @@ def _reshape_to(axes: tuple[int, ...]) -> Callable[[Array], Array]:
 def _moved(expected: Array, actual: Array) -> Relation:
     """Which rearrangement: the values of both are the same."""
     rank = expected.ndim
-    for kind, text, axes, move in _moves(rank) if rank > 1 else ():
+    for kind, text, axes, move in _moves(rank) if rank in _LAYOUTS else ():
         found = move(expected)
-        if found.shape == actual.shape and np.array_equal(found, actual):
+        if found.shape == actual.shape and _equal(found, actual):
             return Relation(kind, text, axes)
     if expected.shape != actual.shape:
         if same_bits(expected.reshape(-1), actual.reshape(-1)):
@@ -167,85 +177,104 @@ def _order(expected: Array, actual: Array, axis: int) -> tuple[int, ...] | None:
     return tuple(found)
 
 
+def _equal(one: Array, other: Array) -> bool:
+    """Whether two arrays of one shape are equal, looking at one slice of them first."""
+    return np.array_equal(one[-1], other[-1]) and np.array_equal(one, other)
+
+
+def _part(array: Array) -> Array:
+    """Enough values of an array to see what it is not."""
+    return array.reshape(-1)[:: max(1, array.size // _PLENTY)]
+
+
 def _of_numbers(expected: Array, actual: Array) -> Relation:
-    want, have = expected.astype(np.float64).reshape(-1), actual.astype(np.float64).reshape(-1)
     initial = initial_values(actual)
-    if initial is not None and initial_values(expected) is None:
+    if initial is not None and not initial.is_like(initial_values(expected)):
         return Relation("initial", f"it is at its initial values: {initial}")
-    rounded = _rounded(expected, actual)
-    if rounded:
-        return Relation("rounded", f"its values are those of {rounded}")
-    differ = int((want != have).sum())
-    if differ <= max(1, want.size // 100):
+    for name, rounded in _ROUNDINGS.items():
+        if np.array_equal(rounded(_part(expected)), _part(actual)) and np.array_equal(rounded(expected), actual):
+            return Relation("rounded", f"its values are those of {name}")
+    differ = int(np.count_nonzero(expected != actual))
+    if differ <= max(1, expected.size // 100):
         first = tuple(int(i) for i in np.argwhere(expected != actual)[0])
-        return Relation("few differ", f"{differ:,} of {want.size:,} values differ, the first at {first}", count=differ)
-    return _scaled(expected, actual) or _near(want, have)
+        return Relation(
+            "few differ", f"{differ:,} of {expected.size:,} values differ, the first at {first}", count=differ
+        )
+    return _scaled(expected, actual) or _near(_part(expected), _part(actual))
 
 
 def _scaled(expected: Array, actual: Array) -> Relation | None:
-    want, have = expected.astype(np.float64), actual.astype(np.float64)
-    k = _one(have, want, expected)
-    if k is not None:
+    k = _factor(_part(actual), _part(expected))
+    if k is not None and _is_product(actual, k, expected):
         text = "its sign is changed" if k == -1 else f"it is {number(k)} times the expected one"
         return Relation("scaled", text, value=k)
-    with np.errstate(all="ignore"):
-        apart = have - want
-        room = 4 * np.finfo(np.float32).eps * (np.abs(have) + np.abs(want)).max()
-        if np.ptp(apart) <= room:
-            shift = float(f"{np.median(apart):.6g}")
-            return Relation("shifted", f"{number(shift)} is added to it", value=shift)
-    if expected.ndim > 1:
-        rows = [_one(have[i], want[i], expected) for i in range(len(want)) if want[i].any() or have[i].any()]
-        if rows and all(row is not None for row in rows):
-            return Relation("scaled by row", "each output channel is scaled by a factor of its own")
+    if _is_shifted(_part(expected), _part(actual)) and _is_shifted(expected, actual):
+        shift = float(f"{np.median(_part(actual).astype(np.float64) - _part(expected)):.6g}")
+        return Relation("shifted", f"{number(shift)} is added to it", value=shift)
+    if expected.ndim > 1 and all(_of_one_factor(expected[i], actual[i]) for i in range(len(expected))):
+        return Relation("scaled by row", "each output channel is scaled by a factor of its own")
     return None
 
 
-def _one(part: Array, whole: Array, like: Array) -> float | None:
+def _of_one_factor(expected: Array, actual: Array) -> bool:
+    if not expected.any():
+        return not actual.any()
+    k = _factor(_part(actual), _part(expected))
+    return k is not None and _is_product(actual, k, expected)
+
+
+def _is_shifted(expected: Array, actual: Array) -> bool:
+    """Whether one number was added, to what two roundings to float32 leave."""
+    want, have = expected.astype(np.float64), actual.astype(np.float64)
+    room = 4 * np.finfo(np.float32).eps * float((np.abs(have) + np.abs(want)).max())
+    return bool(np.ptp(have - want) <= room)
+
+
+def _factor(part: Array, whole: Array) -> float | None:
     """The one k with part = k · whole to what rounding to float32 leaves, of as few digits as explain it."""
-    size = float(np.vdot(whole, whole))
-    if size == 0:
+    want = whole.astype(np.float64)
+    size = float(np.vdot(want, want))
+    k = float(np.vdot(part.astype(np.float64), want)) / size if size else 0.0
+    if k == 0 or not _is_product(part, k, whole):
         return None
-    k = float(np.vdot(part, whole)) / size
-    # Both were rounded once more than k · whole: half a unit each.
-    room = 2 * np.finfo(np.float32).eps * np.abs(part) + np.finfo(np.float32).tiny
-
-    def explains(value: float) -> bool:
-        return bool((np.abs(part - value * whole) <= room).all())
-
-    if k == 0 or not explains(k):
-        return None
-    return next(value for digits in range(17) if explains(value := float(f"{k:.{digits}e}")))
+    return next(value for digits in range(17) if _is_product(part, value := float(f"{k:.{digits}e}"), whole))
 
 
-def _rounded(expected: Array, actual: Array) -> str | None:
-    """The coarser numbers to which `expected` was rounded to give `actual`."""
-    single = expected.astype(np.float32)
+def _is_product(part: Array, k: float, whole: Array) -> bool:
+    wide = part.astype(np.float64)
+    # Rounded to float32 once, and k itself before: half a unit each.
+    room = 2 * np.finfo(np.float32).eps * np.abs(wide) + np.finfo(np.float32).tiny
+    return bool((np.abs(wide - k * whole.astype(np.float64)) <= room).all())
+
+
+def _half(array: Array) -> Array:
     with np.errstate(all="ignore"):
-        if np.array_equal(single.astype(np.float16).astype(np.float32), actual.astype(np.float32)):
-            return "float16"
-    for bits, name in ((16, "bfloat16"), (13, "TF32")):
-        if np.array_equal(_cut(single, bits), actual.astype(np.float32)):
-            return name
-    return None
+        return array.astype(np.float16).astype(np.float32)
 
 
-def _cut(array: Array, bits: int) -> Array:
+def _cut(bits: int) -> Callable[[Array], Array]:
     """float32 without its last bits, rounded to the nearest, ties to even."""
-    whole = np.ascontiguousarray(array).view(np.uint32)
-    even = (whole >> np.uint32(bits)) & np.uint32(1)
-    kept = (whole + np.uint32((1 << (bits - 1)) - 1) + even) & np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)
-    found: Array = kept.view(np.float32)
-    return found
+
+    def cut(array: Array) -> Array:
+        whole = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+        even = (whole >> np.uint32(bits)) & np.uint32(1)
+        kept = (whole + np.uint32((1 << (bits - 1)) - 1) + even) & np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)
+        found: Array = kept.view(np.float32)
+        return found
+
+    return cut
 
 
-def _near(want: Array, have: Array) -> Relation:
+_ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {"float16": _half, "bfloat16": _cut(16), "TF32": _cut(13)}
+"""How a coarser precision would leave float32 values."""
+
+
+def _near(expected: Array, actual: Array) -> Relation:
     """How alike two tensors are that are no rearrangement and no multiple of each other."""
+    want, have = expected.astype(np.float64), actual.astype(np.float64)
     with np.errstate(all="ignore"):
         apart = float(np.linalg.norm(have - want) / np.linalg.norm(want))
         alike = float(np.corrcoef(want, have)[0, 1]) if want.size > 2 else 0.0
     if apart <= 0.5:
         return Relation("close", f"it is like the expected one, {apart:.2g} of its size away", value=apart)
-    return Relation(
-        "unrelated", f"it has nothing to do with the expected one (correlation {alike:.2f})", value=float(alike)
-    )
+    return Relation("unrelated", f"it has nothing to do with the expected one (correlation {alike:.2f})", value=alike)

@@ -27,7 +27,9 @@ def closes_block(site: Site) -> bool:
 def shortcut_index(site: Site) -> int:
     """Which input of an addition is the shortcut: the one that a projection or another block gives; else the last."""
     block = block_of(site.layer)
-    for i, name in enumerate(site.op.inputs):
-        if block and (name.startswith(f"{block}.downsample") or not name.startswith(f"{block}.")):
-            return i
-    return len(site.op.inputs) - 1
+    found = [
+        i
+        for i, name in enumerate(site.op.inputs)
+        if block and (name.startswith(f"{block}.downsample") or not name.startswith(f"{block}."))
+    ]
+    return found[0] if len(found) == 1 else len(site.op.inputs) - 1

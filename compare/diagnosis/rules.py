@@ -106,6 +106,6 @@ _RULED = Rule(
 KIT_RULES: Mapping[str, Rule] = MappingProxyType(
     {**RULES, **dict.fromkeys(("gelu", "silu", "elu", "selu", "celu", "sigmoid", "tanh", "softplus", "mish",
                                "hardswish", "softmax", "log_softmax"), _SMOOTH),
-     "own_statistics": _OWN_STATISTICS, "linear_head": _LINEAR_HEAD}
+     "ruled": _RULED, "own_statistics": _OWN_STATISTICS, "linear_head": _LINEAR_HEAD}
 )  # fmt: skip
 """The rules of `allowance`, and those of operations that no expected network here has."""

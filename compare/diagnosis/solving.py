@@ -10,10 +10,14 @@ import numpy as np
 from layerdiff.compare.allowance import unit_roundoff
 from layerdiff.compare.trace import Array
 
-__all__ = ["factor", "near", "ratios", "roundest", "spelled", "tolerance"]
+__all__ = ["factor", "near", "ratios", "roundest", "snapped", "spelled", "tolerance"]
 
 _LOOSE = 2.0**13
 """Roundings that a look beforehand lets pass; whether a model explains a candidate is for `trial` to say."""
+
+
+_MEANT = 6
+"""Digits of a number that somebody wrote down."""
 
 
 def tolerance(array: Array) -> float:
@@ -40,12 +44,11 @@ def factor(part: Array, whole: Array) -> float | None:
     found = float(np.vdot(part, whole)) / square if square else 0.0
     if not found or not near(part, found * whole):
         return None
-    room = _LOOSE / 8 * unit_roundoff(part.dtype) * abs(found)
-    k = roundest(found - room, found + room)
+    k = snapped(found, _LOOSE / 8 * unit_roundoff(part.dtype) * abs(found))
     return None if k == 1 else k
 
 
-def ratios(part: Array, whole: Array, *, roundings: float = 8.0) -> tuple[float, float] | None:
+def ratios(part: Array, whole: Array, *, roundings: float = 2.0) -> tuple[float, float] | None:
     """The range of the one number k with `part` = k · `whole`; None where there is none.
 
     Args:
@@ -56,7 +59,7 @@ def ratios(part: Array, whole: Array, *, roundings: float = 8.0) -> tuple[float,
     if not part.size:
         return None
     with np.errstate(all="ignore"):
-        found = part / whole
+        found = np.divide(part, whole, dtype=np.float64)
     room = roundings * unit_roundoff(part.dtype)
     low, high = float((found - room * np.abs(found)).max()), float((found + room * np.abs(found)).min())
     return (low, high) if low <= high and math.isfinite(low) and math.isfinite(high) else None
@@ -72,6 +75,19 @@ def roundest(low: float, high: float) -> float:
         if low <= found <= high:
             return found
     return middle
+
+
+def snapped(found: float, error: float) -> float:
+    """The number that was meant: a short decimal or the reciprocal of a whole number within the error; else `found`.
+
+    A value that was fitted is better than its error says, so that a number with many digits is no better a guess.
+    """
+    inverse = round(1 / found) if found else 0
+    # Reciprocals lie close to one another where they are small: there it would be luck to meet one.
+    if inverse and abs(1 / found - inverse) <= error / found**2 < 0.01:
+        return 1 / inverse
+    short = roundest(found - error, found + error)
+    return short if len(f"{short:.16g}".lstrip("-0.").replace(".", "")) <= _MEANT else found
 
 
 def spelled(value: float) -> str:

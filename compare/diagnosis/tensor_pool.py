@@ -41,16 +41,23 @@ class Pool:
     def __init__(self, weights: Mapping[str, Mapping[str, Array]]) -> None:
         self._found: dict[Fingerprint, list[Named]] = {}
         self._shapes: dict[tuple[int, ...], list[Named]] = {}
+        self._known: dict[int, Fingerprint] = {}
         for layer, parameters in weights.items():
             for role, array in parameters.items():
                 one = Named(layer, role, array)
                 self._shapes.setdefault(array.shape, []).append(one)
                 if is_telling(array):
-                    self._found.setdefault(fingerprint(array), []).append(one)
+                    self._known[id(array)] = fingerprint(array)
+                    self._found.setdefault(self._known[id(array)], []).append(one)
 
-    def same_values(self, array: Array) -> list[Named]:
-        """Those that have the values of `array`, in whichever order; none for a constant, which tells nothing."""
-        return self._found.get(fingerprint(array), []) if is_telling(array) else []
+    def fingerprint(self, array: Array) -> Fingerprint | None:
+        """The fingerprint of any array, at once for those in the pool; None for a constant, which tells nothing."""
+        known = self._known.get(id(array))
+        return known or (fingerprint(array) if is_telling(array) else None)
+
+    def same_values(self, values: Fingerprint | None) -> list[Named]:
+        """Those that have the values of this fingerprint, in whichever order."""
+        return [] if values is None else self._found.get(values, [])
 
     def of_shape(self, shape: tuple[int, ...]) -> list[Named]:
         """Those of one shape."""
@@ -69,15 +76,17 @@ def fingerprint(array: Array) -> Fingerprint:
     """
     # Adding zero makes -0.0 and 0.0 the same bits.
     bits = (np.ascontiguousarray(array, dtype=np.float32).reshape(-1) + np.float32(0)).view(np.uint32)
-    wide = bits.astype(np.uint64)
-    # A second sum, over something that is not linear in the bits: equal sums of both by chance are 1 in 2^64 or so.
-    mixed = wide * wide ^ (wide >> np.uint64(7))
-    return array.size, int(wide.sum(dtype=np.uint64)), int(mixed.sum(dtype=np.uint64))
+    # A second sum, over something that is not linear in the bits: products wrap around.
+    mixed = bits * (bits >> np.uint32(13) | np.uint32(1))
+    return array.size, int(bits.sum(dtype=np.uint64)), int(mixed.sum(dtype=np.uint64))
 
 
 def is_telling(array: Array) -> bool:
     """Whether an array has two different values: all zeros of one size are the same tensor to everybody."""
-    return array.size > 1 and bool(array.min() != array.max())
+    if array.size < 2:
+        return False
+    flat = array.reshape(-1)
+    return bool((flat[:64] != flat[0]).any() or (flat != flat[0]).any())
 
 
 class _Itself:

@@ -27,11 +27,13 @@ class Undone:
         op: stands in the place of all of them.
         how: what was run again, in words.
         ratio: the greatest quotient of error and allowance then; at most 1.
+        own: whether it was the candidate's own code that ran.
     """
 
     op: Op
     how: str
     ratio: float
+    own: bool = False
 
 
 def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
@@ -44,7 +46,7 @@ def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
     if op is not None:
         ratio = _ratio(op, stop)
         if ratio <= 1:
-            return Undone(op, f"run again with {_exchanged_words(hypothesis)}", ratio)
+            return Undone(op, f"run again with {_exchanged_words(hypothesis)}", ratio, own=True)
     if hypothesis.residual is not None and hypothesis.residual <= 1:
         return Undone(exchanged_for(stop), "what it gives is what this mistake gives, run beside it; without it", 0.0)
     return None

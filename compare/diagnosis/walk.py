@@ -30,9 +30,11 @@ class Stop:
         ratio: the greatest quotient of error and allowance on the network's activations; infinite where the candidate
             raises or gives another shape; None where it was not run.
         dense: the same on the dense probe; None where that was not asked for, or cannot be.
-        site: what hypotheses may look at; None where the candidate is right, or cannot be run.
+        site: what hypotheses may look at; None where the candidate is right, or was not run.
         allowed: of the expected operation, on each of the site's samples.
-        failure: what the candidate raised.
+        failure: what the candidate raised; its output is then empty.
+        cast: the precision in which the candidate gave its output, where that is not the one it was given; the site
+            has it in the right one.
     """
 
     pair: Pair
@@ -41,6 +43,7 @@ class Stop:
     site: Site | None = field(default=None, repr=False)
     allowed: tuple[Array, ...] = field(default=(), repr=False)
     failure: str = ""
+    cast: str = ""
 
 
 def walk_pairs(
@@ -65,18 +68,19 @@ def walk_pairs(
         dtype: to compute in; a pair that cannot run in it is run in the input's own.
     """
     walk = Expected(expected, alignment.pairs, x.astype(dtype), seed, None)
+    own = x.dtype == dtype
     for pair in alignment.pairs:
         try:
             part = walk.advance()
         except Exception:
-            if x.dtype == dtype:
+            if own:
                 raise
             # The expected network cannot run in this precision from here on; the judge says so.
             return
-        yield _stop(part, seed, weights, bool(suspects & {op.layer for op in pair.expected}))
+        yield _stop(part, seed, weights, bool(suspects & {op.layer for op in pair.expected}), own)
 
 
-def _stop(part: Part, seed: int, weights: Mapping[str, Mapping[str, Array]], suspect: bool) -> Stop:
+def _stop(part: Part, seed: int, weights: Mapping[str, Mapping[str, Array]], suspect: bool, own: bool) -> Stop:
     pair = part.pair
     needed = outside_inputs(pair.actual)
     if not pair.actual or part.feeds is None or len(part.feeds) != len(needed) or not part.known:
@@ -87,20 +91,27 @@ def _stop(part: Part, seed: int, weights: Mapping[str, Mapping[str, Array]], sus
     try:
         played, _ = play(pair.actual, dict(zip(needed, feeds, strict=True)))
     except Exception as error:
-        return Stop(pair, math.inf, failure=f"{type(error).__name__}: {error}")
+        nothing = Site(_as_one(pair), pair.actual, Sample(inputs, part.output, part.output[:0]), None, weights)
+        line = (str(error).splitlines() or ["no message"])[0]
+        return Stop(pair, math.inf, None, nothing, (_allowed(part),), failure=f"{type(error).__name__}: {line}")
     got = played[-1].output
+    cast = ""
     if got.dtype != part.output.dtype:
-        return Stop(pair, None, failure=f"it gives {got.dtype}")
+        if not own or not np.issubdtype(got.dtype, np.floating):
+            return Stop(pair, None, failure=f"it gives {got.dtype}")
+        cast, got = got.dtype.name, got.astype(part.output.dtype)
     exact = same_bits(part.output, got)
-    if exact and not suspect:
+    if exact and not suspect and not cast:
         return Stop(pair, 0.0)
     allowed = _allowed(part)
     ratio = 0.0 if exact else distance(part.output, got, allowed)
-    if ratio <= 1 and not suspect:
+    if ratio <= 1 and not suspect and not cast:
         return Stop(pair, ratio)
     real = Sample(inputs, part.output, got)
     dense, bound = _dense(part, seed, needed)
     site = Site(_as_one(pair), pair.actual, real, dense, weights, pair.problems)
+    if cast:
+        return Stop(pair, math.inf, None, replace(site, dense=None), (allowed,), cast=cast)
     if dense is None or bound is None:
         return Stop(pair, ratio, None, site, (allowed,))
     return Stop(pair, ratio, distance(dense.want, dense.got, bound), site, (allowed, bound))

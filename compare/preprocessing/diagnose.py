@@ -28,9 +28,9 @@ def diagnose_input(
 ) -> tuple[Finding, ...]:
     """Why `actual_x` is not `expected_x`; empty where it is the same to within what rounding explains.
 
-    Every finding but two kinds is confirmed: the picture was prepared once more with exactly what the findings say done
-    otherwise, and that gives `actual_x` to within the allowance. A JPEG decoder (I7) and `U1` cannot be. Several findings
-    are causes that come together; `equally` names what would explain the same input.
+    Every finding but two kinds is confirmed: the picture was prepared once more with exactly what the findings say
+    done otherwise, and that gives `actual_x` to within the allowance. A JPEG decoder (I7) and `U1` cannot be. Several
+    findings are causes that come together; `equally` names what would explain the same input.
 
     Args:
         expected_x: the reference's input, (n, 3, h, w) float32.
@@ -70,7 +70,14 @@ def _explained(explanations: Sequence[Explanation]) -> tuple[Finding, ...]:
         same = tuple(dict.fromkeys(text for text in equally if text.startswith(f"{fault.code}: ")))
         findings.append(
             Finding(
-                fault.code, fault.title, (INPUT,), fault.change, confirmed=True, how=_HOW, after=first.after, equally=same
+                fault.code,
+                fault.title,
+                (INPUT,),
+                fault.change,
+                confirmed=True,
+                how=_HOW,
+                after=first.after,
+                equally=same,
             )
         )
     return tuple(findings)

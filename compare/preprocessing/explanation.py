@@ -20,7 +20,7 @@ _COLOURS = "RGB"
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that was done otherwise, and the greatest quotient of error and allowance when just that is done: at most 1."""
+    """All that was done otherwise, and the greatest quotient of error and allowance when just that is done."""
 
     faults: tuple[Fault, ...]
     after: float
@@ -47,7 +47,6 @@ def _after(prediction: Prediction, tones: Tones, scale: Scaling, x: Array) -> fl
         levels, slack = prediction.levels[:, p], prediction.spread[:, p]
         if wrap:
             levels = (levels + wrap) % 256 - wrap
-        # Two normalisations round twice.
         allowed = ROUNDINGS * UNIT * (np.abs(scale.slope[c] * levels) + abs(scale.offset[c]))
         allowed = allowed + abs(scale.slope[c]) * slack
         apart = np.abs(x[:, c] - (scale.slope[c] * levels + scale.offset[c]))

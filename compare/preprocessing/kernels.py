@@ -1,9 +1,9 @@
 """Ways to resize a picture, as libraries do it: most are run, the others written down here.
 
-Each gives grey levels and says how far another right implementation of the same may be from them. Where whole levels come
-out, that is nothing, except where the exact value lies so near to a half that rounding may go either way. Where levels stay
-real numbers, a float32 implementation puts each sample off by at most 4u(h + w) pixels (its coordinate and its weight), and
-neighbours differ by at most 255 levels.
+Each gives grey levels and says how far another right implementation of the same may be from them. Where whole levels
+come out, that is nothing, except where the exact value lies so near to a half that rounding may go either way. Where
+levels stay real numbers, a float32 implementation puts each sample off by at most 4u(h + w) pixels (its coordinate
+and its weight), and neighbours differ by at most 255 levels.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ _REAL: tuple[tuple[str, Callable[[Array, Size], Array]], ...] = (
 
 def _slack(picture: Array) -> float:
     h, w = picture.shape[:2]
-    return 255 * 4 * UNIT * (h + w)
+    return float(255 * 4 * UNIT * (h + w))
 
 
 def _left(function: Callable[[Array, Size], Array]) -> Callable[[Array, Size], Levels]:

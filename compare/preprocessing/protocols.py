@@ -106,9 +106,7 @@ def protocols(record: Record, want: Size) -> Iterator[Protocol]:
         yield _protocol(
             squashed((side, side)), want, *fault(f"the picture is squashed to {side}x{side} before the crop, {kept}")
         )
-    yield _protocol(
-        lambda have: have, want, *fault(f"the centre is cut out without resizing, {kept}")
-    )
+    yield _protocol(lambda have: have, want, *fault(f"the centre is cut out without resizing, {kept}"))
     rounded = "the longer side is rounded to the nearest number, expected it to be rounded down"
     yield _protocol(lambda have: _scaled(have, side, min(have), round), want, *fault(rounded))
     text = "a square is cut out of the centre first, and resized then: " + kept
@@ -142,7 +140,12 @@ def moved(protocol: Protocol, have: Size, at: tuple[int, int]) -> Protocol:
     want = (whole.last[2], whole.last[3])
     middle = centre(whole.size, want)
     bottom, right = whole.size[0] - want[0], whole.size[1] - want[1]
-    corners = {(0, 0): "upper left", (0, right): "upper right", (bottom, 0): "lower left", (bottom, right): "lower right"}
+    corners = {
+        (0, 0): "upper left",
+        (0, right): "upper right",
+        (bottom, 0): "lower left",
+        (bottom, right): "lower right",
+    }
     aside = (at[0] - middle[0], at[1] - middle[1])
     if max(map(abs, aside)) <= 2 or at not in corners:
         title = f"the crop is at row {at[0]}, column {at[1]} of the resized picture, expected {middle[0]}, {middle[1]}"
@@ -167,13 +170,9 @@ def moved(protocol: Protocol, have: Size, at: tuple[int, int]) -> Protocol:
 
 def carried_out(plan: Plan, kernel: Kernel, picture: Array) -> Levels:
     """The plan for a picture (h0, w0, 3) uint8, with one way to resize."""
-    top, left, h, w = plan.first
+    h, w = plan.first[2:]
     part = _cut(picture, plan.first)
-    resized = (
-        kernel.run(part, plan.size)
-        if plan.size != (h, w)
-        else Levels(part.astype(np.float64), np.zeros(1), True)
-    )
+    resized = kernel.run(part, plan.size) if plan.size != (h, w) else Levels(part.astype(np.float64), np.zeros(1), True)
     slack = _cut(np.broadcast_to(resized.slack, resized.levels.shape), plan.last)
     return Levels(_cut(resized.levels, plan.last), slack, resized.whole)
 

@@ -35,7 +35,8 @@ class Record:
     @property
     def offset(self) -> Array:
         """The input's value for black, (3,) float64."""
-        return -np.array(self.mean) / np.array(self.std)
+        found: Array = -np.array(self.mean) / np.array(self.std)
+        return found
 
     def levels(self, x: Array) -> Array:
         """The grey levels, 0 to 255, that an input (n, 3, h, w) was made of, in float64."""

@@ -9,6 +9,7 @@ from layerdiff.compare.trace import Array
 __all__ = ["best_offset", "likeness", "scan"]
 
 _POINTS = 400
+_FEW_POINTS = 150
 _MOST_OFFSETS = 60_000
 
 
@@ -35,7 +36,7 @@ def best_offset(resized: Array, x: Array) -> tuple[int, int] | None:
     rows, columns = resized.shape[0] - h + 1, resized.shape[1] - w + 1
     if rows < 1 or columns < 1 or rows * columns == 1 or rows * columns > _MOST_OFFSETS:
         return None
-    ys, xs = _points(h, w)
+    ys, xs = _points(h, w, _FEW_POINTS)
     y = _standard(x[1, ys, xs][None])[0]
     best, found = 0.0, (0, 0)
     for top in range(rows):
@@ -59,7 +60,7 @@ def scan(resized: Array, picture: tuple[int, int], x: Array, *, keep: bool) -> l
         keep: whether the proportions are kept.
     """
     h, w = x.shape[1:]
-    ys, xs = _points(h, w)
+    ys, xs = _points(h, w, _POINTS)
     y = _standard(x[1, ys, xs][None])[0]
     scores: dict[int, float] = {}
     for length in range(max(h, w), 2 * max(h, w) + 1):
@@ -75,9 +76,9 @@ def scan(resized: Array, picture: tuple[int, int], x: Array, *, keep: bool) -> l
     return sorted(scores, key=lambda length: -scores[length])
 
 
-def _points(h: int, w: int) -> tuple[Array, Array]:
+def _points(h: int, w: int, count: int) -> tuple[Array, Array]:
     generator = np.random.default_rng(0)
-    return generator.integers(0, h, _POINTS), generator.integers(0, w, _POINTS)
+    return generator.integers(0, h, count), generator.integers(0, w, count)
 
 
 def _between(picture: Array, ys: Array, xs: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -78,16 +79,52 @@ def search(expected: Array, actual: Array, pictures: Sequence[Array], record: Re
     if grey:
         pictures = [_without_colour(picture) for picture in pictures]
     # The move that brings the input nearest to the picture, and the picture as it is.
+    starts = []
     for move in dict.fromkeys((ways[0], AS_IT_IS)):
-        x = move.undo(actual)
         faults = (*grey, *([move.fault] if move.fault else []))
-        explanations = _by_picture(x, pictures, record, faults, tried)
-        if not explanations and move.turned is not None:
-            turned = [move.turned(picture) for picture in pictures]
-            explanations = _by_picture(actual, turned, record, faults, tried)
-        if explanations:
-            return Found(tuple(explanations), (), base.levels)
+        starts.append(_Start(move.undo(actual), pictures, record, faults))
+        if move.turned is not None:
+            starts.append(_Start(actual, [move.turned(picture) for picture in pictures], record, faults))
+    for kernels, most in (((REFERENCE,), 2 * _PLACES), (KERNELS, _PLACES)):
+        for start in starts:
+            explanations = start.explanations(kernels, most, tried)
+            if explanations:
+                return Found(tuple(explanations), (), base.levels)
     return Found((), _nearest(tried), base.levels)
+
+
+class _Start:
+    """An input with a move undone, and the pictures it is made of.
+
+    Attributes:
+        x: (n, 3, h, w).
+        pictures: (h0, w0, 3) uint8 each.
+        record: how the reference's input is made.
+        faults: what was undone.
+    """
+
+    def __init__(self, x: Array, pictures: Sequence[Array], record: Record, faults: tuple[Fault, ...]) -> None:
+        self.x, self.pictures, self.record, self.faults = x, pictures, record, faults
+
+    @functools.cached_property
+    def places(self) -> list[Protocol]:
+        """The protocols that give what is most like the input, the most like first."""
+        return _places(self.x, self.pictures, self.record)
+
+    def explanations(self, kernels: Sequence[Kernel], most: int, tried: list[Tried]) -> list[Explanation]:
+        """Those at the first of the `most` likeliest places where any kernel explains the input, the simplest first."""
+        for place in self.places[:most]:
+            found = []
+            for kernel in kernels:
+                prediction = _predicted(place, kernel, self.pictures, self.faults)
+                explanation = explain(prediction, self.x, self.record)
+                if explanation is not None:
+                    found.append(explanation)
+                else:
+                    tried.append(_tried(prediction, self.x))
+            if found:
+                return sorted(found, key=lambda one: len(one.faults))
+        return []
 
 
 def _reference(expected: Array, record: Record) -> Prediction:
@@ -129,26 +166,6 @@ def _is_grey(x: Array) -> bool:
     """Whether each channel says no more than the first."""
     first, *others = (channel.ravel() for channel in x[0].astype(np.float64))
     return all(np.corrcoef(first, other)[0, 1] > 1 - 1e-9 for other in others if np.ptp(first) and np.ptp(other))
-
-
-def _by_picture(
-    x: Array, pictures: Sequence[Array], record: Record, more: tuple[Fault, ...], tried: list[Tried]
-) -> list[Explanation]:
-    """The explanations with the fewest faults that carry something out on the pictures themselves."""
-    places = _places(x, pictures, record)
-    for kernels, likeliest in (((REFERENCE,), places), (KERNELS, places[:_PLACES])):
-        for place in likeliest:
-            found = []
-            for kernel in kernels:
-                prediction = _predicted(place, kernel, pictures, more)
-                explanation = explain(prediction, x, record)
-                if explanation is not None:
-                    found.append(explanation)
-                else:
-                    tried.append(_tried(prediction, x))
-            if found:
-                return sorted(found, key=lambda one: len(one.faults))
-    return []
 
 
 def _predicted(place: Protocol, kernel: Kernel, pictures: Sequence[Array], more: tuple[Fault, ...]) -> Prediction:
@@ -203,19 +220,19 @@ def _size(picture: Array) -> tuple[int, int]:
 
 def _tried(prediction: Prediction, x: Array) -> Tried:
     """How far the best line through the levels of the best channel is from an input."""
-    squares = 0.0
+    squares, step = 0.0, max(1, round((x[0, 0].size / 10_000) ** 0.5))
     for c in range(3):
-        y = x[:, c].ravel().astype(np.float64)
+        y = x[:, c, ::step, ::step].ravel().astype(np.float64)
         left = []
         for p in range(3):
-            levels = prediction.levels[:, p].ravel()
+            levels = prediction.levels[:, p, ::step, ::step].ravel()
             away = levels - levels.mean()
             spread = float(away @ away)
             slope = float(away @ y) / spread if spread else 0.0
             rest = y - y.mean() - slope * away
             left.append(float(rest @ rest) / slope**2 if slope else np.inf)
-        squares += min(left)
-    return Tried(prediction.faults, float(np.sqrt(squares / x.size)))
+        squares += min(left) / y.size / 3
+    return Tried(prediction.faults, float(np.sqrt(squares)))
 
 
 def _nearest(tried: Sequence[Tried]) -> tuple[Tried, ...]:

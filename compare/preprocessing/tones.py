@@ -84,13 +84,13 @@ def _curve(prediction: Prediction, sample: int, channel: int, y: Array) -> Curve
     stride = max(1, levels.size // _SAMPLE)
     if prediction.whole:
         sure = slack.ravel() == 0
-        if sure.sum() < _SAMPLE // 8:
-            stride = 1
+        levels, y = levels.ravel()[sure], y.ravel()[sure]
         # A sample first: most predictions are wrong, and a few points tell.
-        for step in dict.fromkeys((stride, 1)):
-            table = _table(levels.ravel()[sure][::step], y.ravel()[sure][::step])
-            if table is None:
-                return None
+        if _table(levels[::stride], y[::stride]) is None:
+            return None
+        table = _table(levels, y)
+        if table is None:
+            return None
         at = np.flatnonzero(np.isfinite(table))
         return _line(at.astype(float), table[at], np.zeros(len(at))) or _wrapped(at.astype(float), table[at])
     pieces = [part.ravel()[::stride] for part in (levels, y, slack)]

@@ -20,7 +20,8 @@ def render_cause(cause: Cause, *, width: int = 80) -> str:
     for head, text in _parts(cause):
         lines += ["", *wrapped(f"{head:<10}", text, width)]
     example = indent(cause.example.rstrip(), "    ")
-    return "\n".join((*lines, "", "example", "", example, "", *wrapped("prints    ", cause.prints, width)))
+    prints = wrapped("prints    ", cause.prints, width) if cause.prints else []
+    return "\n".join((*lines, "", "example", "", example, "", *prints)).rstrip()
 
 
 def render_list(*, width: int = 80) -> str:
@@ -48,7 +49,7 @@ def _parts(cause: Cause) -> Iterator[tuple[str, str]]:
     if cause.convention:
         yield "note", f"This {'may be' if cause.code == 'A8' else 'is'} another convention rather than a mistake."
     if cause.unseen:
-        yield "note", f"No comparison of forward passes shows it: {cause.unseen}."
+        yield "note", f"No comparison of forward passes can name it: {cause.unseen}."
     if cause.sources:
         yield "met in", ", ".join(cause.sources)
 
@@ -60,14 +61,13 @@ def _of(letter: str) -> list[Cause]:
 def _page() -> Iterator[str]:
     yield "# What a code means"
     yield ""
-    yield "Made from `compare/catalogue/`; `layerdiff explain CODE` says the same. A test runs every example."
+    yield "Made from `compare/catalogue/`; `layerdiff explain CODE` says the same, with an example that a test runs."
     for letter, name in GROUPS.items():
         yield from ("", f"## {letter}: {name}")
         for cause in _of(letter):
             yield from ("", f"### {cause.code}: {cause.title}")
             for head, text in _parts(cause):
                 yield from ("", f"*{head.capitalize()}*: {text}")
-            yield from ("", "```python", cause.example.rstrip(), "```", "", f"*Prints*: {cause.prints}")
     yield from ("", "## Left out", "")
     for code, (why, near) in LEFT_OUT.items():
         yield f"- {code}: {why}. Nearest: {', '.join(near)}."

@@ -64,18 +64,23 @@ def input_words(found: InputResult) -> str:
 def answer(report: Report) -> str:
     """The verdict of one report in one line."""
     total = len(report.layers)
-    counts = Counter(layer.status for layer in report.layers)
     part = f" up to {report.until}" if report.until else ""
     if report.scale != 1:
         part += f", allowances times {report.scale:g}"
     if report.tolerance:
         part += f", within {report.tolerance}"
     single = sum(bool(layer.float32_only) and not layer.problems for layer in report.layers)
-    if report.verdict == "same":
-        nearest = worst(report)
-        tail = f", {single} of them in float32 alone" if single else ""
-        tail += f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
-        return f"same: {total} of {total} layers{part}{tail}"
+    if report.verdict != "same":
+        return _not_same(report, part, single)
+    nearest = worst(report)
+    tail = f", {single} of them in float32 alone" if single else ""
+    tail += f"; the worst, {nearest[0]}, is at {nearest[1]:.2f} of its allowance" if nearest else ""
+    return f"same: {total} of {total} layers{part}{tail}"
+
+
+def _not_same(report: Report, part: str, single: int) -> str:
+    total = len(report.layers)
+    counts = Counter(layer.status for layer in report.layers)
     apart = report.input is not None and report.input.status == "fault"
     if apart and {"same"} == set(counts) and not report.output and not report.extra and not report.crash:
         return f"different{part}: its input; given the expected one, {counts['same']} of {total} layers are same"

@@ -11,9 +11,10 @@ import click
 
 from layerdiff.candidate.stages import heartbeat, is_supervised
 from layerdiff.candidate.supervise import supervised
-from layerdiff.command.options import candidate_options, image_options, report_options, use_threads
+from layerdiff.command.options import candidate_options, image_options, preprocess_option, report_options, use_threads
 from layerdiff.command.output import check_writable, deliver, progress
 from layerdiff.command.supervision import runs_foreign_code
+from layerdiff.preprocessing import is_code
 
 if TYPE_CHECKING:
     from layerdiff.handwritten.numpy_ops import Grade
@@ -33,6 +34,7 @@ __all__ = ["command"]
     "may be repeated. Default: both of our own.",
 )
 @click.option("--map", "mapping", type=click.Path(path_type=Path), help="A file made by `layerdiff weights map`.")
+@preprocess_option
 @image_options
 @click.option(
     "--dtype",
@@ -57,6 +59,7 @@ def command(
     candidates: Sequence[str],
     weights: str,
     mapping: Path | None,
+    preprocess: str | None,
     images: Sequence[Path],
     size: tuple[int, int] | None,
     batch: int | None,
@@ -80,7 +83,7 @@ def command(
     """
     check_writable(output)
     specs = tuple(dict.fromkeys(candidates))
-    if runs_foreign_code(specs, expected) and not is_supervised():
+    if (runs_foreign_code(specs, expected) or is_code(preprocess)) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.running import run
 
@@ -107,6 +110,7 @@ def command(
             seed=seed,
             grade=grade,
             mapping=mapping,
+            preprocess=preprocess,
             diagnose=not no_diagnosis,
             on_layer=on_layer,
             on_step=on_step,

@@ -106,32 +106,102 @@ def plain(x: Tensor, w: Tensor, **settings: object) -> Tensor:
 V = torch.linspace(-1, 1, 9)
 WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
     # Padding.
-    "no padding": (lambda x, w: F.conv2d(x, w), {}, "B2", "padding is (0, 0), expected (1, 1)"),
+    "no padding": (F.conv2d, {}, "B2", "padding is (0, 0), expected (1, 1)"),
     "padding 2": (lambda x, w: plain(x, w, padding=2), {}, "B2", "padding is (2, 2), expected (1, 1)"),
-    "padding of a 1×1": (lambda x, w: plain(x, w), {"k": 1}, "B2", "padding is (1, 1), expected (0, 0)"),
-    "padding 2 of a 7×7": (lambda x, w: plain(x, w, padding=2, stride=2), {"k": 7, "stride": 2}, "B2", "padding is (2, 2)"),
+    "padding of a 1×1": (plain, {"k": 1}, "B2", "padding is (1, 1), expected (0, 0)"),
+    "padding 2 of a 7×7": (
+        lambda x, w: plain(x, w, padding=2, stride=2),
+        {"k": 7, "stride": 2},
+        "B2",
+        "padding is (2, 2)",
+    ),
     "one axis": (lambda x, w: plain(x, w, padding=(1, 0)), {}, "B2", "padding is (1, 0), expected (1, 1)"),
     "reflect": (lambda x, w: F.conv2d(F.pad(x, [1] * 4, mode="reflect"), w), {}, "B2", "(reflect)"),
-    "replicate": (lambda x, w: F.conv2d(F.pad(x, [3] * 4, mode="replicate"), w, None, 2), {"k": 7, "stride": 2}, "B2", "(replicate)"),
-    "circular": (lambda x, w: F.conv2d(F.pad(x, [1] * 4, mode="circular"), w, None, 2), {"stride": 2}, "B2", "(circular)"),
+    "replicate": (
+        lambda x, w: F.conv2d(F.pad(x, [3] * 4, mode="replicate"), w, None, 2),
+        {"k": 7, "stride": 2},
+        "B2",
+        "(replicate)",
+    ),
+    "circular": (
+        lambda x, w: F.conv2d(F.pad(x, [1] * 4, mode="circular"), w, None, 2),
+        {"stride": 2},
+        "B2",
+        "(circular)",
+    ),
     "border of 1": (lambda x, w: F.conv2d(F.pad(x, [1] * 4, value=1.0), w), {}, "B2", "pads with 1, expected 0"),
-    "border of -0.35": (lambda x, w: F.conv2d(F.pad(x, [1] * 4, value=-0.35), w), {}, "B2", "pads with -0.35, expected 0"),
+    "border of -0.35": (
+        lambda x, w: F.conv2d(F.pad(x, [1] * 4, value=-0.35), w),
+        {},
+        "B2",
+        "pads with -0.35, expected 0",
+    ),
     "SAME, even": (lambda x, w: F.conv2d(tf_same(x, 3, 2), w, None, 2), {"stride": 2, "size": (12, 8)}, "B1", "SAME"),
-    "SAME, odd rows": (lambda x, w: F.conv2d(tf_same(x, 3, 2), w, None, 2), {"stride": 2, "size": (11, 8)}, "B1", "SAME"),
-    "SAME, odd columns": (lambda x, w: F.conv2d(tf_same(x, 3, 2), w, None, 2), {"stride": 2, "size": (8, 11)}, "B1", "SAME"),
-    "SAME of a 7×7": (lambda x, w: F.conv2d(tf_same(x, 7, 2), w, None, 2), {"k": 7, "stride": 2, "size": (16, 14)}, "B1", "SAME"),
-    "below and right only": (lambda x, w: F.conv2d(F.pad(x, [0, 2, 0, 2]), w), {}, "B10", "begin 1 rows and 1 columns further on"),
-    "above only": (lambda x, w: F.conv2d(F.pad(x, [1, 1, 2, 0]), w), {}, "B10", "begin -1 rows and 0 columns further on"),
+    "SAME, odd rows": (
+        lambda x, w: F.conv2d(tf_same(x, 3, 2), w, None, 2),
+        {"stride": 2, "size": (11, 8)},
+        "B1",
+        "SAME",
+    ),
+    "SAME, odd columns": (
+        lambda x, w: F.conv2d(tf_same(x, 3, 2), w, None, 2),
+        {"stride": 2, "size": (8, 11)},
+        "B1",
+        "SAME",
+    ),
+    "SAME of a 7×7": (
+        lambda x, w: F.conv2d(tf_same(x, 7, 2), w, None, 2),
+        {"k": 7, "stride": 2, "size": (16, 14)},
+        "B1",
+        "SAME",
+    ),
+    "below and right only": (
+        lambda x, w: F.conv2d(F.pad(x, [0, 2, 0, 2]), w),
+        {},
+        "B10",
+        "begin 1 rows and 1 columns further on",
+    ),
+    "above only": (
+        lambda x, w: F.conv2d(F.pad(x, [1, 1, 2, 0]), w),
+        {},
+        "B10",
+        "begin -1 rows and 0 columns further on",
+    ),
     # Stride and dilation.
-    "stride 1 for 2": (lambda x, w: plain(x, w), {"stride": 2}, "A3", "stride is (1, 1), expected (2, 2)"),
+    "stride 1 for 2": (plain, {"stride": 2}, "A3", "stride is (1, 1), expected (2, 2)"),
     "stride 2 for 1": (lambda x, w: plain(x, w, stride=2), {}, "A3", "stride is (2, 2), expected (1, 1)"),
     "stride 3 of a 1×1": (lambda x, w: F.conv2d(x, w, None, 3), {"k": 1, "stride": 2}, "A3", "stride is (3, 3)"),
-    "stride and padding": (lambda x, w: F.conv2d(x, w, None, 2), {}, "A3", "expected (1, 1), and padding is (0, 0), expected (1, 1)"),
-    "one axis's stride": (lambda x, w: plain(x, w, stride=(2, 1)), {"stride": 2}, "A3", "stride is (2, 1), expected (2, 2)"),
-    "strides swapped": (lambda x, w: plain(x, w, stride=(1, 2)), {"stride": (2, 1)}, "B10", "strides of rows and columns are swapped"),
+    "stride and padding": (
+        lambda x, w: F.conv2d(x, w, None, 2),
+        {},
+        "A3",
+        "expected (1, 1), and padding is (0, 0), expected (1, 1)",
+    ),
+    "one axis's stride": (
+        lambda x, w: plain(x, w, stride=(2, 1)),
+        {"stride": 2},
+        "A3",
+        "stride is (2, 1), expected (2, 2)",
+    ),
+    "strides swapped": (
+        lambda x, w: plain(x, w, stride=(1, 2)),
+        {"stride": (2, 1)},
+        "B10",
+        "strides of rows and columns are swapped",
+    ),
     "dilation 2": (lambda x, w: plain(x, w, dilation=2, padding=2), {}, "A16", "dilation is (2, 2), expected (1, 1)"),
-    "dilation 1 for 2": (lambda x, w: plain(x, w), {"dilation": 2, "padding": 2}, "A16", "dilation is (1, 1), expected (2, 2)"),
-    "dilation 4, stride 2": (lambda x, w: plain(x, w, dilation=4, padding=4, stride=2), {"stride": 2, "size": (15, 16)}, "A16", "(4, 4)"),
+    "dilation 1 for 2": (
+        plain,
+        {"dilation": 2, "padding": 2},
+        "A16",
+        "dilation is (1, 1), expected (2, 2)",
+    ),
+    "dilation 4, stride 2": (
+        lambda x, w: plain(x, w, dilation=4, padding=4, stride=2),
+        {"stride": 2, "size": (15, 16)},
+        "A16",
+        "(4, 4)",
+    ),
     # Bias and ReLU.
     "bias": (lambda x, w: plain(x, w) + V.to(x)[:, None, None], {}, "B8", "a bias is added, expected none"),
     "bias by columns": (lambda x, w: plain(x, w) + V.to(x), {"size": (11, 9)}, "B9", "along the columns"),
@@ -139,37 +209,107 @@ WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
     "relu after": (lambda x, w: F.relu(plain(x, w)), {}, "E4", "a ReLU follows the convolution"),
     "relu before": (lambda x, w: plain(F.relu(x), w), {}, "E6", "takes relu(x)"),
     # Groups.
-    "groups 3": (lambda x, w: plain(x, torch.cat([w[3 * g : 3 * g + 3, 2 * g : 2 * g + 2] for g in range(3)]), groups=3), {}, "B7", "groups is 3, expected 1"),
+    "groups 3": (
+        lambda x, w: plain(x, torch.cat([w[3 * g : 3 * g + 3, 2 * g : 2 * g + 2] for g in range(3)]), groups=3),
+        {},
+        "B7",
+        "groups is 3, expected 1",
+    ),
     "groups 3, first channels": (lambda x, w: plain(x, w[:, :2], groups=3), {}, "B7", "groups is 3, expected 1"),
-    "groups shuffled": (lambda x, w: plain(x, w, groups=3).reshape(2, 3, 3, 11, 8).transpose(1, 2).reshape(2, 9, 11, 8), {"groups": 3}, "B7", "interleaved"),
-    "groups spread": (lambda x, w: plain(x[:, [0, 3, 1, 4, 2, 5]], w, groups=3), {"groups": 3}, "B7", "every so many-th"),
-    "first group's input": (lambda x, w: plain(x[:, [0, 1, 0, 1, 0, 1]], w, groups=3), {"groups": 3}, "B7", "first group's input"),
-    "groups reversed": (lambda x, w: plain(x[:, [4, 5, 2, 3, 0, 1]], w, groups=3), {"groups": 3}, "B7", "input channels in reverse"),
+    "groups shuffled": (
+        lambda x, w: plain(x, w, groups=3).reshape(2, 3, 3, 11, 8).transpose(1, 2).reshape(2, 9, 11, 8),
+        {"groups": 3},
+        "B7",
+        "interleaved",
+    ),
+    "groups spread": (
+        lambda x, w: plain(x[:, [0, 3, 1, 4, 2, 5]], w, groups=3),
+        {"groups": 3},
+        "B7",
+        "every so many-th",
+    ),
+    "first group's input": (
+        lambda x, w: plain(x[:, [0, 1, 0, 1, 0, 1]], w, groups=3),
+        {"groups": 3},
+        "B7",
+        "first group's input",
+    ),
+    "groups reversed": (
+        lambda x, w: plain(x[:, [4, 5, 2, 3, 0, 1]], w, groups=3),
+        {"groups": 3},
+        "B7",
+        "input channels in reverse",
+    ),
     "filters repeated": (lambda x, w: plain(x, w.repeat(1, 3, 1, 1)), {"groups": 3}, "B7", "groups is 1"),
     # The sum.
     "divided by the taps": (lambda x, w: plain(x, w) / 9, {}, "B10", "divided by the number of taps"),
     "divided by the terms": (lambda x, w: plain(x, w) / 54, {}, "B10", "divided by the number of terms"),
     "half": (lambda x, w: plain(x, w) * 0.5, {"k": 3}, "B10", "the output is 0.5 times"),
-    "tap missing": (lambda x, w: plain(x, masked(w, (2, 1))), {}, "B10", "1 of 9 places of the kernel are counted wrongly: (2, 1) is not"),
+    "tap missing": (
+        lambda x, w: plain(x, masked(w, (2, 1))),
+        {},
+        "B10",
+        "1 of 9 places of the kernel are counted wrongly: (2, 1) is not",
+    ),
     "row of taps missing": (lambda x, w: plain(x, masked(w, (2, 0), (2, 1), (2, 2))), {}, "B10", "3 of 9 places"),
     "tap twice": (lambda x, w: 2 * plain(x, w) - plain(x, masked(w, (0, 2))), {}, "B10", "(0, 2) 2 times"),
     "last channel missing": (lambda x, w: plain(x[:, :5], w[:, :5]), {}, "B10", "the last input channel is not summed"),
     "first channels only": (lambda x, w: plain(x[:, :2], w[:, :2]), {}, "B10", "only the first 2 of 6 input channels"),
-    "one channel missing": (lambda x, w: plain(x[:, [0, 1, 2, 4, 5]], w[:, [0, 1, 2, 4, 5]]), {}, "B10", "input channel 3 is not"),
+    "one channel missing": (
+        lambda x, w: plain(x[:, [0, 1, 2, 4, 5]], w[:, [0, 1, 2, 4, 5]]),
+        {},
+        "B10",
+        "input channel 3 is not",
+    ),
     # Indices.
     "last row": (lambda x, w: without_last(plain(x, w), rows=1), {}, "B10", "the last row stays zero"),
-    "last of both": (lambda x, w: without_last(plain(x, w, stride=2), rows=1, columns=1), {"stride": 2}, "B10", "the last row and the last column stay zero"),
+    "last of both": (
+        lambda x, w: without_last(plain(x, w, stride=2), rows=1, columns=1),
+        {"stride": 2},
+        "B10",
+        "the last row and the last column stay zero",
+    ),
     "height for width": (lambda x, w: without_last(plain(x, w), rows=3), {}, "B10", "the last 3 rows stay zero"),
     "row repeated": (lambda x, w: repeated_last_row(plain(x, w)), {}, "B10", "the last row repeats the one before"),
-    "last windows dropped": (lambda x, w: plain(x, w)[:, :, :-1, :-1], {}, "B10", "the last row of windows is left out and the last column"),
-    "output transposed": (lambda x, w: plain(x, w).transpose(2, 3), {}, "B10", "rows and columns of the output are swapped"),
-    "input transposed": (lambda x, w: plain(x.transpose(2, 3), w), {}, "B10", "rows and columns of the input are swapped"),
+    "last windows dropped": (
+        lambda x, w: plain(x, w)[:, :, :-1, :-1],
+        {},
+        "B10",
+        "the last row of windows is left out and the last column",
+    ),
+    "output transposed": (
+        lambda x, w: plain(x, w).transpose(2, 3),
+        {},
+        "B10",
+        "rows and columns of the output are swapped",
+    ),
+    "input transposed": (
+        lambda x, w: plain(x.transpose(2, 3), w),
+        {},
+        "B10",
+        "rows and columns of the input are swapped",
+    ),
     "input upside down": (lambda x, w: plain(x.flip(2), w), {}, "B10", "the input is turned upside down"),
-    "output backwards": (lambda x, w: plain(x, w, stride=2).flip(3), {"stride": 2}, "B10", "the output's columns run backwards"),
-    "NHWC read as NCHW": (lambda x, w: plain(x, w).permute(0, 2, 3, 1).reshape(2, 9, 11, 8), {}, "B10", "laid in memory as NHWC and read as NCHW"),
+    "output backwards": (
+        lambda x, w: plain(x, w, stride=2).flip(3),
+        {"stride": 2},
+        "B10",
+        "the output's columns run backwards",
+    ),
+    "NHWC read as NCHW": (
+        lambda x, w: plain(x, w).permute(0, 2, 3, 1).reshape(2, 9, 11, 8),
+        {},
+        "B10",
+        "laid in memory as NHWC and read as NCHW",
+    ),
     "batch and channels mixed": (lambda x, w: plain(x, w).transpose(0, 1).reshape(2, 9, 11, 8), {}, "B10", "CNHW"),
-    "shape of rows and columns": (lambda x, w: plain(x, w).reshape(2, 9, 8, 11), {}, "B10", "the shape is (2, 9, 8, 11), expected (2, 9, 11, 8)"),
-}  # fmt: skip
+    "shape of rows and columns": (
+        lambda x, w: plain(x, w).reshape(2, 9, 8, 11),
+        {},
+        "B10",
+        "the shape is (2, 9, 8, 11), expected (2, 9, 11, 8)",
+    ),
+}
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
@@ -221,7 +361,7 @@ def test_a_stride_is_named_by_where_the_layer_stands(
 def test_attributes_are_believed_first_where_they_explain_it() -> None:
     """What the candidate's own attributes say comes with rank 0, and is undone by setting them."""
     seen = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
-    found = explaining(conv_site(lambda x, w: F.conv2d(x, w), seen=seen))
+    found = explaining(conv_site(F.conv2d, seen=seen))
     assert [(one.code, one.rank) for one in found] == [("B2", 0), ("B2", 1)]
     assert found[0].attributes == {"padding": (1, 1)}
 
@@ -229,7 +369,7 @@ def test_attributes_are_believed_first_where_they_explain_it() -> None:
 def test_attributes_that_lie_explain_nothing() -> None:
     """Where attributes say one thing and the values another, the values win."""
     seen = {"stride": (2, 2), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
-    found = explaining(conv_site(lambda x, w: F.conv2d(x, w), seen=seen))
+    found = explaining(conv_site(F.conv2d, seen=seen))
     assert [(one.code, one.rank) for one in found] == [("B2", 1)]
 
 

@@ -50,14 +50,14 @@ MISTAKES: dict[str, tuple[Wrong, str, str]] = {
     "bias subtracted": (lambda x, w, b: x @ w.T - b, "F7", "subtracted"),
     "dropout of 0.5 before": (lambda x, w, b: (x * 2) @ w.T + b, "J7", "by 2: 1/(1 - p) of a dropout with p = 0.5"),
     "dropout of 0.2 before": (lambda x, w, b: (x * 0.8) @ w.T + b, "J7", "by 0.8: 1 - p of a dropout with p = 0.2"),
-    "scaled after": (lambda x, w, b: 0.0725 * (x @ w.T + b), "J7", "the output of the linear layer is multiplied by 0.0725"),
+    "scaled after": (lambda x, w, b: 0.0725 * (x @ w.T + b), "J7", "the output of the linear layer is multiplied"),
     "softmax": (lambda x, w, b: (x @ w.T + b).softmax(-1), "F4", "a softmax is applied to the logits"),
     "log-softmax": (lambda x, w, b: (x @ w.T + b).log_softmax(-1), "F4", "log-softmax"),
     "sigmoid": (lambda x, w, b: (x @ w.T + b).sigmoid(), "F4", "sigmoid"),
     "softmax twice": (lambda x, w, b: (x @ w.T + b).softmax(-1).softmax(-1), "F4", "twice"),
     "softmax and its logarithm": (lambda x, w, b: (x @ w.T + b).softmax(-1).log_softmax(-1), "F4", "and then"),
-    "over the batch": (lambda x, w, b: (x @ w.T + b).softmax(0), "F4", "a softmax is applied to the logits, over the batch"),
-    "log over the batch": (lambda x, w, b: (x @ w.T + b).log_softmax(0), "F4", "a log-softmax is applied to the logits, over"),
+    "over the batch": (lambda x, w, b: (x @ w.T + b).softmax(0), "F4", "a softmax is applied to the logits, over"),
+    "log over the batch": (lambda x, w, b: (x @ w.T + b).log_softmax(0), "F4", "over the batch"),
 }  # fmt: skip
 
 

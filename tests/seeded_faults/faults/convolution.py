@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .edits import Edit
 from .hosts import Host, settings_of
 from .layers import Conv, SamePadConv, SlippedWindows, conv_with
-from .model import Fault
+from .model import Fault, Truth, exactly
 
 __all__ = ["CONVOLUTION"]
 
@@ -117,6 +117,12 @@ def padded_as(mode: str) -> object:
     return plant
 
 
+def or_its_taker(host: Host, layer: str) -> tuple[Truth, ...]:
+    """The addition is part of the convolution, or an operation too many that the batch norm takes."""
+    norm = layer.replace("conv", "bn").replace("downsample.0", "downsample.1")
+    return (*exactly(layer), *exactly(norm))
+
+
 CONVOLUTION: tuple[Fault, ...] = (
     Fault("B1", "same", "TensorFlow's SAME padding at stride 2", same, wide_strided, count=6),
     Fault("B1", "same-in-two-steps", "a ZeroPad2d in front, as Keras writes it", same_in_two_steps, wide_strided, count=5),
@@ -151,9 +157,9 @@ CONVOLUTION: tuple[Fault, ...] = (
     Fault("B8", "bias-kept", "a bias before the batch norm, not the reference's", with_bias, lambda host: _convs(host),
           keep=True, count=5),
     Fault("B8", "constant-added", "a constant is added behind the convolution", with_hidden_bias,
-          lambda host: _convs(host), count=3),
+          lambda host: _convs(host), or_its_taker, count=3),
     Fault("B9", "bias-along-width", "the bias lies along W", along_width,
-          lambda host: [] if host.bottleneck else ["layer1.0.conv2", "layer1.1.conv1"], keep=True, size=(40, 256), count=4),
+          lambda host: [] if host.bottleneck else ["layer1.0.conv2", "layer1.1.conv1"], or_its_taker, keep=True, size=(40, 256), count=4),
     Fault("B10", "last-tap", "im2col: the last tap is one column off",
           lambda e, layer: e.put(layer, SlippedWindows(e.like(layer), "last tap")), wide, count=4),
     Fault("B10", "last-column", "im2col: the last column is never read",

@@ -151,6 +151,8 @@ class Edit:
         made = fx.GraphModule(self.module, self.module.graph, type(self.module).__name__)
         for path, module in self._registered:
             made.add_submodule(path, module)
+        # torch.fx prints a text of its own wherever a graph raises.
+        type(made).__call__ = nn.Module.__call__
         return made.eval().requires_grad_(False)
 
     def _name(self, layer: str, module: nn.Module) -> str:

@@ -11,6 +11,7 @@ from .edits import Edit
 from .hosts import Host
 from .layers import Apply, Norm, conv_with, norm_with
 from .model import Fault, Truth
+from .loading import convs, in_half
 from .normalisation import norms, plain
 from .pooling import only, put, relus, same_maxpool, zero_padded_maxpool
 from .structure import FUNCTIONS, plain_threes
@@ -62,7 +63,7 @@ EQUIVALENTS: tuple[Fault, ...] = (
     same_function("E6", "relu-twice", "a second ReLU behind a ReLU", twice, relus, count=4),
     same_function("B1", "same-at-odd-sizes", "SAME padding at odd sizes", same, wide_strided, size=(65, 97), count=5),
     same_function("D4", "same-pool-at-odd-sizes", "SAME padding at odd sizes", put(lambda x: F.max_pool2d(
-        F.pad(x, (1 - x.shape[3] % 2 and 0 or 1, 1, 1 - x.shape[2] % 2 and 0 or 1, 1), value=-torch.inf), 3, 2)),
+        F.pad(x, ((1 - x.shape[3] % 2 and 0) or 1, 1, (1 - x.shape[2] % 2 and 0) or 1, 1), value=-torch.inf), 3, 2)),
                   only("maxpool"), size=(65, 97)),
     same_function("B3", "turned-1x1", "a 1x1 kernel turned around", lambda e, layer: spoil_weight(e, layer, lambda w: w.flip(2, 3)),
                   ones_by_one),
@@ -75,6 +76,9 @@ EQUIVALENTS: tuple[Fault, ...] = (
     same_function("F2", "flatten-of-one-pixel", "flattened with the channels last, where the map is one pixel",
                   put(lambda x: x.permute(0, 2, 3, 1).flatten(1)), only("flatten"), not_hosts=FUNCTIONS),
     same_function("B8", "zero-bias", "a bias of zeros", lambda e, layer: zero_bias(e, layer), lambda host: host.kind("conv2d"), count=4),
+    same_function(
+        "H3", "cast-to-float32", "a cast to float32 in a network that runs in float32", in_half(torch.float32), convs
+    ),
     same_function("H4", "other-order", "the channels are summed in two halves", half_by_half, plain_threes, count=4),
     same_function("H5", "channels-last", "an activation in channels-last memory",
                   lambda e, layer: e.put(layer, Apply(lambda x: torch.relu(x).contiguous(memory_format=torch.channels_last))), relus),

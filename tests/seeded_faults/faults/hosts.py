@@ -20,7 +20,7 @@ from torch import Tensor, fx, nn
 from layerdiff.compare.capture import capture
 from layerdiff.compare.trace import Trace
 from layerdiff.handwritten import numpy_resnet, torch_resnet
-from layerdiff.reference import state_dict, torchvision_model
+from layerdiff.reference import torchvision_model
 from layerdiff.subject import Subject, capture_expected, load_subject
 
 from . import small
@@ -95,7 +95,9 @@ def expected_side(name: str, size: tuple[int, int] = (64, 64), batch: int = 1) -
     if name in small.NETWORKS:
         network = reference_network(name)
         x = _subject("resnet18", size, batch).x
-        state = {key: tensor.numpy().copy() for key, tensor in network.state_dict().items() if tensor.is_floating_point()}
+        state = {
+            key: tensor.numpy().copy() for key, tensor in network.state_dict().items() if tensor.is_floating_point()
+        }
         return Side(capture(network, x), state, x)
     subject = _subject(name, size, batch)
     return Side(capture_expected(subject, until=None), subject.weights.state, subject.x)
@@ -219,9 +221,7 @@ HOSTS: dict[str, Host] = {
     )
 }
 
-MAIN = tuple(
-    name for name, one in HOSTS.items() if not one.numpy and one.expected in {"resnet18", "resnet50"}
-)
+MAIN = tuple(name for name, one in HOSTS.items() if not one.numpy and one.expected in {"resnet18", "resnet50"})
 
 
 def host(name: str) -> Host:

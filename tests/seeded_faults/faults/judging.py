@@ -75,8 +75,10 @@ def truths_of(planting: Planting) -> tuple[Truth, ...]:
     return planting.fault.truths(host(planting.host), planting.place)
 
 
-def diagnosed(network: Any, name: str, size: tuple[int, int], batch: int, *, keep: bool, diagnose: bool = True) -> Report:
-    """layerdiff's report on a network against the expected one of a host."""
+def diagnosed(
+    network: Any, name: str, size: tuple[int, int], batch: int, *, keep: bool, diagnose: bool = True
+) -> Report:
+    """Layerdiff's report on a network against the expected one of a host."""
     side = expected_side(host(name).expected, size, batch)
     more = {"diagnose": diagnose} if _DIAGNOSES else {}
     return judge_foreign(side.trace, network, side.x, weights=None if keep else side.weights, **more)
@@ -114,7 +116,9 @@ def outcome(id_: str, report: Report, truths: Sequence[Truth], accepted: Sequenc
     words = [f"{one.layer} {one.status}: {one.reason}" for one in report.layers if one.layer in named][:6]
     words += [f"extra {one.kind} {one.layer}" for one in report.extra][:3]
     words += [text for text in (report.output, report.crash or "", *report.doubts[:2]) if text]
-    words += [f"{f.code}{' confirmed' if f.confirmed else ''}: {f.title} ({', '.join(f.layers[:3])})" for f in report.findings]
+    words += [
+        f"{f.code}{' confirmed' if f.confirmed else ''}: {f.title} ({', '.join(f.layers[:3])})" for f in report.findings
+    ]
     return Outcome(
         id_,
         report.verdict,

@@ -147,14 +147,14 @@ class OptionA(nn.Module):
 
 
 def norm_with(like: nn.Module, **changes: Any) -> nn.Module:
-    """torch's batch norm with the tensors of `like` and other settings."""
+    """Torch's batch norm with the tensors of `like` and other settings."""
     norm = nn.BatchNorm2d(like.num_features, **changes).eval()
     norm.load_state_dict({key: value for key, value in like.state_dict().items() if key in norm.state_dict()})
     return norm
 
 
 def conv_with(like: nn.Module, **changes: Any) -> nn.Module:
-    """torch's convolution with the weight of `like` and other settings."""
+    """Torch's convolution with the weight of `like` and other settings."""
     names = ("stride", "padding", "dilation", "groups")
     settings = {"bias": like.bias is not None, **{name: getattr(like, name) for name in names}, **changes}
     conv = nn.Conv2d(like.in_channels, like.out_channels, like.kernel_size, **settings)

@@ -94,7 +94,9 @@ def stride_second(network: Any, name: str) -> None:
 def not_forward_norm(network: Any, layer: str) -> None:
     path, _, _ = layer.rpartition(".")
     holder = of(network, path)
-    holder.__class__ = type("Sequential", (type(holder),), {"forward": lambda self, x: next(iter(self.children()))[1](x)})
+    holder.__class__ = type(
+        "Sequential", (type(holder),), {"forward": lambda self, x: next(iter(self.children()))[1](x)}
+    )
 
 
 def skipped(network: Any, name: str) -> None:
@@ -155,7 +157,9 @@ def only(layer: str) -> Callable[[Host], list[str]]:
 
 def fault(code: str, name: str, title: str, plant: Any, places: Any, truths: Any = None, **more: Any) -> Fault:
     chosen = {"truths": truths} if truths else {}
-    return Fault(code, f"numpy-{name}", title, plant, places, hosts=HERE, **{"count": 2, "keep": True, **chosen, **more})
+    return Fault(
+        code, f"numpy-{name}", title, plant, places, hosts=HERE, **{"count": 2, "keep": True, **chosen, **more}
+    )
 
 
 NUMPY: tuple[Fault, ...] = (

@@ -52,7 +52,9 @@ def zero_padded_maxpool(x: Tensor) -> Tensor:
 
 
 def relu_before_add(edit: Edit, block: str) -> None:
-    edit.insert(edit.node(f"{block}.bn{3 if edit.host.bottleneck else 2}"), nn.ReLU(), users=[edit.node(f"{block}.add")])
+    edit.insert(
+        edit.node(f"{block}.bn{3 if edit.host.bottleneck else 2}"), nn.ReLU(), users=[edit.node(f"{block}.add")]
+    )
 
 
 def bn_after_relu(edit: Edit, layer: str) -> None:
@@ -60,10 +62,10 @@ def bn_after_relu(edit: Edit, layer: str) -> None:
     relu = relu_behind(edit.host, layer)
     norm, node = edit.node(layer), edit.node(relu)
     source = edit.inputs(layer)[0]
-    assert norm in node.all_input_nodes
     assert source in norm.all_input_nodes
+    before = node.all_input_nodes[0]
     node.replace_all_uses_with(norm)
-    node.replace_input_with(norm, source)
+    node.replace_input_with(before, source)
     norm.replace_input_with(source, node)
     # The norm stays where its parameters are fetched.
     source.append(node)
@@ -133,7 +135,11 @@ POOLING: tuple[Fault, ...] = (
           not_hosts=FUNCTIONS, count=3),
     Fault("D7", "fixed-7x7", "a window of 7x7 on a smaller map", lambda e, layer: e.put(layer, nn.AvgPool2d(7)),
           only("avgpool"), not_hosts=FUNCTIONS, causes=("D7", "M13"), why_causes="the shape error is M13", count=2),
-    Fault("E1", "stem", "no ReLU in the stem", lambda e, layer: e.drop(layer), only("relu"), count=6),
+    Fault("E1", "stem", "no ReLU in the stem", lambda e, layer: e.drop(layer), only("relu"),
+          not_hosts=("own_conv_and_bn",), count=6),
+    Fault("E1", "stem-before-zero-padding", "no ReLU in the stem, whose max-pool pads by zeros: that shows now",
+          lambda e, layer: e.drop(layer), only("relu"), lambda host, p: exactly("relu", "maxpool"),
+          hosts=("own_conv_and_bn",), causes=("E1", "D1"), why_causes="both are true", count=1),
     Fault("E1", "inside", "no ReLU inside a block", lambda e, layer: e.drop(layer), inner_relus, causes=("E1", "E2"),
           why_causes="the catalogue has a class for the stem and for behind the addition only", count=6),
     Fault("E2", "after-add", "no ReLU behind the addition", lambda e, layer: e.drop(layer), last_relus, count=7),

@@ -55,7 +55,7 @@ def last_relu(host: Host, block: str) -> str:
 
 def twins(host: Host, block: str) -> list[str]:
     """The blocks of the stage that have the same tensors as `block`."""
-    stage = block.split(".")[0]
+    stage = block.split(".", maxsplit=1)[0]
     mine = [one for one in host.blocks if one.startswith(f"{stage}.")]
     return [one for one in mine if one in identity_blocks(host)]
 
@@ -291,7 +291,7 @@ def one_more_truth(host: Host, block: str) -> tuple[Truth, ...]:
     The block too many repeats its neighbours, so it can be cut out anywhere: the operations left over may begin in the
     middle of one block and end in the middle of the next.
     """
-    stage = block.split(".")[0]
+    stage = block.split(".", maxsplit=1)[0]
     mine = [layer for layer in host.layers if layer.startswith(f"{stage}.")]
     last = [one for one in host.blocks if one.startswith(f"{stage}.")][-1]
     return within(*mine, *takers(host, last))

@@ -18,6 +18,9 @@ from layerdiff.compare.trace import Array
 
 __all__ = ["hypotheses"]
 
+_ROWS = 8192
+"""Elements from which factors are solved; the model is tried on all."""
+
 _Term = tuple[str, Callable[[Sequence[Tensor]], Tensor], Callable[[Sequence[Array]], Array]]
 
 
@@ -67,8 +70,9 @@ def _terms(names: tuple[str, str]) -> tuple[tuple[_Term, _Term], tuple[_Term, _T
 def _solved(site: Site, form: Sequence[_Term]) -> tuple[float, ...] | None:
     """The factors of a form by least squares, as round as rounding lets them be; None where the form does not fit."""
     sample = site.clear
-    columns = np.stack([np.broadcast_to(term[2](sample.inputs), sample.got.shape).ravel() for term in form], axis=1)
-    target = sample.got.ravel()
+    chosen = np.random.default_rng(0).permutation(sample.got.size)[:_ROWS]
+    inputs = [np.broadcast_to(array, sample.got.shape).ravel()[chosen] for array in sample.inputs]
+    columns, target = np.stack([term[2](inputs) for term in form], axis=1), sample.got.ravel()[chosen]
     if not np.isfinite(columns).all() or not np.isfinite(target).all():
         return None
     factors, _, rank, _ = np.linalg.lstsq(columns, target, rcond=None)

@@ -54,7 +54,7 @@ def _by_channel(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
         change=change,
         model=chain(site.op.inputs, expected.step(site.op.parameters["weight"], bias)),
         parameters={} if own is None else {"bias": before},
-        after=chain((site.layer,), _shift(before - bias)),
+        after=chain((site.layer,), _shift(before - bias)) if own is None else (),
         evidence=(f"each channel is shifted by one number, from {constant.min():.4g} to {constant.max():.4g}", known),
     )
 

@@ -17,13 +17,15 @@ from layerdiff.compare.diagnosis.places import Place, find_place
 from layerdiff.compare.diagnosis.projection import Projection
 from layerdiff.compare.diagnosis.ruled import moved
 from layerdiff.compare.diagnosis.site import Site
-from layerdiff.compare.diagnosis.solving import near, snapped, spelled
+from layerdiff.compare.diagnosis.solving import near, snapped, spelled, tolerance
 
 __all__ = ["borders", "places"]
 
 _MOST_DILATED = 6
 
-_TURNS: tuple[tuple[str, Callable[[Tensor], Tensor] | None], ...] = (
+_Turn = Callable[[Tensor], Tensor]
+
+_TURNS: tuple[tuple[str, _Turn | None], ...] = (
     ("", None),
     ("rows and columns of the input are swapped", lambda x: x.transpose(2, 3)),
     ("the input is turned upside down", lambda x: x.flip(2)),
@@ -38,7 +40,7 @@ def places(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     for said, prepare in _TURNS:
         for dilation in _dilations(expected) if prepare is None else (expected.dilation,):
             geometry = replace(expected, dilation=dilation)
-            found = _find(seen, geometry, prepare)
+            found = _find(seen, geometry, prepare, look=bool(prepare) or dilation != expected.dilation)
             if found is None:
                 continue
             place, room = found
@@ -54,17 +56,43 @@ def _dilations(expected: Geometry) -> Iterator[tuple[int, int]]:
         yield from ((d, d) for d in range(1, _MOST_DILATED + 1) if (d, d) != expected.dilation)
 
 
-def _find(seen: Projection, geometry: Geometry, prepare: Callable[[Tensor], Tensor] | None) -> tuple[Place, int] | None:
-    """Where the candidate's outputs lie, in a map with that many zeros on each side."""
+def _find(seen: Projection, geometry: Geometry, prepare: _Turn | None, *, look: bool) -> tuple[Place, int] | None:
+    """Where the candidate's outputs lie, in a map with that many zeros on each side.
+
+    Args:
+        seen: the convolution, mixed.
+        geometry: its kernel and dilation.
+        prepare: what is done to the input first.
+        look: see first whether the output's middle is somewhere in the map's; nearly all that is tried ends there.
+    """
     room = max(*geometry.spans, *geometry.padding) + 2
-    full = seen.at(replace(geometry, stride=(1, 1)), (room, room, room, room), prepare)
+    single = replace(geometry, stride=(1, 1))
+    if look and not _holds_middle(seen, single, prepare, 2 * room + 4):
+        return None
+    full = seen.at(single, (room, room, room, room), prepare)
     place = find_place(full, seen.got, geometry.stride)
     return None if place is None else (place, room)
 
 
+def _holds_middle(seen: Projection, single: Geometry, prepare: _Turn | None, reach: int) -> bool:
+    """Whether the output in the middle is found within `reach` of the map's middle."""
+
+    def middle(x: Tensor) -> Tensor:
+        x = x if prepare is None else prepare(x)
+        rows, columns = (slice(max(n // 2 - reach, 0), n // 2 + reach) for n in x.shape[2:])
+        return x[:, :, rows, columns]
+
+    if min(seen.x.shape[2:]) <= 2 * reach:
+        return True
+    full = seen.at(single, (0, 0, 0, 0), middle)
+    value = seen.got[:, :, seen.got.shape[2] // 2, seen.got.shape[3] // 2]
+    apart = np.abs(full - value[:, :, None, None]).max(axis=(0, 1))
+    return bool(apart.min() <= tolerance(seen.got))
+
+
 def _named(
     site: Site, expected: Geometry, geometry: Geometry, place: Place, room: int, said: str,
-    prepare: Callable[[Tensor], Tensor] | None,
+    prepare: _Turn | None,
 ) -> Hypothesis | None:  # fmt: skip
     """The cause for windows that lie so; None where they lie as expected."""
     weight, bias = site.op.parameters["weight"], site.op.parameters.get("bias")
@@ -145,7 +173,7 @@ def _worded(pads: Pads) -> str:
 
 
 def _turned(
-    site: Site, geometry: Geometry, place: Place, room: int, prepare: Callable[[Tensor], Tensor] | None
+    site: Site, geometry: Geometry, place: Place, room: int, prepare: _Turn | None
 ) -> tuple[tuple[Step, ...] | None, str]:
     """The steps for outputs that lie transposed or backwards, and what they do, in words."""
     h_out, w_out = site.clear.got.shape[2:]
@@ -176,11 +204,20 @@ def _turned(
     return tuple(steps), " and ".join(words)
 
 
+def _differs_inside(site: Site, expected: Geometry) -> bool:
+    """Whether the output in the middle, whose window meets no border, is another one than expected."""
+    got, want, size = site.clear.got, site.clear.want, site.clear.inputs[0].shape[2:]
+    i, j = want.shape[2] // 2, want.shape[3] // 2
+    starts = [c * s - p for c, s, p in zip((i, j), expected.stride, expected.padding, strict=True)]
+    inside = all(a >= 0 and a + span <= n for a, span, n in zip(starts, expected.spans, size, strict=True))
+    return inside and got.shape == want.shape and not near(got[:, :, i, j], want[:, :, i, j])
+
+
 def borders(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     """Something else than zeros beside the map: its own numbers again, or another constant, which is solved for."""
     size, size_out = site.clear.inputs[0].shape[2:], site.clear.got.shape[2:]
     pads = needed_pads(expected, size, size_out)
-    if not any(pad > 0 for pad in pads):
+    if not any(pad > 0 for pad in pads) or _differs_inside(site, expected):
         return
     seen = Projection(site, expected)
     weight, bias = site.op.parameters["weight"], site.op.parameters.get("bias")

@@ -28,7 +28,7 @@ def sums(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
         return
     k = factor(site.clear.got, site.clear.want)
     if k is not None:
-        yield _scaled(site, expected, k)
+        yield from _scaled(site, expected, k)
         return
     seen = Projection(site, expected, 2)
     pads = needed_pads(expected, site.clear.inputs[0].shape[2:], site.clear.got.shape[2:])
@@ -43,17 +43,24 @@ def _model(site: Site, expected: Geometry, title: str, change: str, factors: Arr
     return Hypothesis("B10", title, change, model=chain(site.op.inputs, step), evidence=evidence)
 
 
-def _scaled(site: Site, expected: Geometry, k: float) -> Hypothesis:
+def _scaled(site: Site, expected: Geometry, k: float) -> Iterator[Hypothesis]:
+    """The sum made an average; any other factor is taken for the kernel's own, of which `weights` speaks."""
     kh, kw = expected.kernel_size
     each = site.op.parameters["weight"].shape[1]
-    names = {1 / (kh * kw): "the number of taps", 1 / (each * kh * kw): "the number of terms", 1 / each: "the channels"}
+    names = {
+        1 / (kh * kw): "the number of taps",
+        1 / (each * kh * kw): "the number of terms",
+        1 / each: "the number of input channels",
+    }
     divided = [name for value, name in names.items() if value != 1 and abs(k - value) <= 1e-9 * value]
-    title = f"the sum is divided by {divided[0]}" if divided else f"the output is {spelled(k)} times what is expected"
+    if not divided:
+        return
     weight = site.op.parameters["weight"].astype(site.clear.want.dtype) * k
     bias = site.op.parameters.get("bias")
     step = expected.step(weight, None if bias is None else bias * k)
-    return Hypothesis("B10", title, "sum the products, and do not scale the sum", model=chain(site.op.inputs, step),
-                      evidence=(f"every output is {spelled(k)} times the expected one",))  # fmt: skip
+    yield Hypothesis("B10", f"the sum is divided by {divided[0]}", "sum the products, and do not scale the sum",
+                     model=chain(site.op.inputs, step),
+                     evidence=(f"every output is {spelled(k)} times the expected one",))  # fmt: skip
 
 
 def _taps(site: Site, expected: Geometry, seen: Projection, pads: Pads) -> Iterator[Hypothesis]:

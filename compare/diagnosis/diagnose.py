@@ -10,7 +10,7 @@ from layerdiff.compare.catalogue import CAUSES
 from layerdiff.compare.diagnosis.anomalies import Difference
 from layerdiff.compare.diagnosis.context import in_context
 from layerdiff.compare.diagnosis.explain_site import Cause, Search
-from layerdiff.compare.diagnosis.merge import merged
+from layerdiff.compare.diagnosis.merge import merged, settled
 from layerdiff.compare.diagnosis.patterns import differences
 from layerdiff.compare.diagnosis.rewire import mended_output, repair
 from layerdiff.compare.diagnosis.surgery import edited, exchanged, returning
@@ -70,7 +70,7 @@ def diagnosed(
     if work.findings and report.crash is None:
         say("the candidate with all of that undone")
         again = _again(work.trace, asked, dtypes)
-    return replace(report, findings=merged(_with_lines(work.findings)), repaired=again)
+    return replace(report, findings=merged(_with_lines(settled(work.findings))), repaired=again)
 
 
 @dataclass

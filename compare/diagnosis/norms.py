@@ -119,20 +119,37 @@ def _own_statistics(norm: Norm, site: Site) -> Iterator[Hypothesis]:
 def _of_dims(norm: Norm, site: Site, dims: tuple[int, ...], *, unbiased: bool) -> Hypothesis:
     title = f"it normalises by {_OWN[dims]}" + (", with the unbiased variance" if unbiased else "")
     model = _over(norm, site, dims, unbiased)
+    written = _written(site)
     if dims != _BATCH:
-        return Hypothesis("C6", title, "normalise by running_mean and running_var", model=model, rank=3)
+        rank = 0 if dims in written else 3
+        return Hypothesis("C6", title, "normalise by running_mean and running_var", model=model, rank=rank)
     other = site.other
     says = other is not None and bool(other.attributes.get("training"))
+    # With one picture an instance norm gives the same: then what is written decides.
+    elsewhere = bool(written) and _BATCH not in written
     if other is not None and (says or other.parameters) and "running_mean" not in other.parameters:
         statistics = {role: site.op.parameters[role] for role in ("running_mean", "running_var")}
         return Hypothesis(
             "K5", f"{title}: it has no running ones", "keep running statistics (track_running_stats=True), load them",
-            model=model, attributes={"training": False}, parameters=statistics, rank=0,
+            model=model, attributes={"training": False}, parameters=statistics, rank=3 if elsewhere else 0,
         )  # fmt: skip
     return Hypothesis(
         "K1", title + ", as in training mode", "call eval() before", model=model, attributes={"training": False},
-        rank=0 if says else 1,
+        rank=3 if elsewhere else 0 if says else 1,
     )  # fmt: skip
+
+
+def _written(site: Site) -> set[tuple[int, ...]]:
+    """The axes over which the candidate's code takes a mean, as far as it shows."""
+    found: set[tuple[int, ...]] = set()
+    for op in site.others:
+        if op.kind in {"instance_norm", "InstanceNorm2d"}:
+            found.add((2, 3))
+        for step in (op, *op.inner):
+            dims = step.attributes.get("dim")
+            if step.kind in {"mean", "var", "var_mean", "std"} and isinstance(dims, tuple | list):
+                found.add(tuple(sorted(int(dim) % 4 for dim in dims)))
+    return found
 
 
 def _over(norm: Norm, site: Site, dims: tuple[int, ...], unbiased: bool) -> tuple[Op, ...]:

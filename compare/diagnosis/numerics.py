@@ -9,7 +9,7 @@ the candidate lies on it, which no other mistake brings about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,11 +19,19 @@ from layerdiff.compare.allowance import Call
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.kit import Step, chain
 from layerdiff.compare.diagnosis.ruled import on_arrays, ruled, step_allowance
-from layerdiff.compare.diagnosis.site import Site
+from layerdiff.compare.diagnosis.site import Sample, Site
 from layerdiff.compare.diagnosis.steps import step_of
+from layerdiff.compare.diagnosis.trial import residual
+from layerdiff.compare.playback import play
 from layerdiff.compare.trace import Array
 
 __all__ = ["hypotheses"]
+
+_CHANNELS = 2
+"""Output channels on which a format is tried before it is on all."""
+
+_NEARER = 0.2
+"""What may be left of a difference: the float32 sums behind rounded operands take a hundredth of it, or less."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +75,37 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         if form.is_stored and all(_on_grid(one.got, form) and not _on_grid(one.want, form) for one in site.samples):
             yield from _of_output(site, form)
             return
+    few = _few(site)
     for form in _FORMATS:
-        yield from _of_operands(site, form)
+        for small, whole in zip(_of_operands(few, form), _of_operands(site, form), strict=True):
+            if residual(small.model, few) <= 1 and _is_nearer(small, few):
+                yield whole
+
+
+def _is_nearer(hypothesis: Hypothesis, site: Site) -> bool:
+    """Whether a model is much nearer to the candidate than the expected output is.
+
+    What sums in float32 is allowed much in float64's eyes, and within that any small mistake would be explained.
+    """
+    given = dict(zip(site.op.inputs, site.clear.inputs, strict=True))
+    played, _ = play(hypothesis.model, given)
+    left, gap = played[-1].output - site.clear.got, site.clear.want - site.clear.got
+    return bool(np.linalg.norm(left) < _NEARER * np.linalg.norm(gap))
+
+
+def _few(site: Site) -> Site:
+    """The first output channels alone: what these refute, all would."""
+    op = site.op
+    weight = op.parameters.get("weight")
+    if op.kind not in {"conv2d", "linear"} or weight is None:
+        return site
+    groups = op.attributes.get("groups", 1)
+    each = len(weight) // groups if isinstance(groups, int) else len(weight)
+    count, taken = min(_CHANNELS, each), weight.shape[1]
+    parameters = {role: array[:count] for role, array in op.parameters.items()}
+    samples = [Sample((one.inputs[0][:, :taken],), one.want[:, :count], one.got[:, :count]) for one in site.samples]
+    small = replace(op, parameters=parameters, attributes={**op.attributes, "groups": 1})
+    return replace(site, op=small, real=samples[0], dense=samples[1] if len(samples) > 1 else None)
 
 
 def _on_grid(array: Array, form: _Format) -> bool:

@@ -74,7 +74,10 @@ def varied(hypothesis: Hypothesis, stop: Stop) -> Op | None:
     if hypothesis.after:
         first = replace(hypothesis.after[0], inputs=(actual[-1].layer,))
         actual = (*actual, first, *hypothesis.after[1:])
-    return as_one(actual, stop.pair.actual[-1])
+    expected = stop.pair.expected[-1]
+    # With something behind it, it is what was expected, and no longer what it was.
+    last = replace(stop.pair.actual[-1], kind=expected.kind, attributes=expected.attributes)
+    return as_one(actual, last)
 
 
 def as_one(ops: Sequence[Op], last: Op) -> Op:

@@ -59,7 +59,7 @@ def _pillow(filter_: Image.Resampling) -> Callable[[Array, Size], Levels]:
 
 def _torch(dtype: torch.dtype, **options: object) -> Callable[[Array, Size], Array]:
     def run(picture: Array, size: Size) -> Array:
-        x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].to(dtype)
+        x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(dtype)
         y = functional.interpolate(x, size, **options)  # type: ignore[arg-type]
         found: Array = y[0].permute(1, 2, 0).numpy()
         return found

@@ -156,7 +156,10 @@ def plants():
     for name, (code, function) in WRAPPED.items():
         normalise = (lambda x: x / STD) if "mean" in name else Plant().normalise
         yield name, Plant(frozenset({code}), scale=function, normalise=normalise)
-        yield f"B, G, R; {name}", Plant(frozenset({code, "I1"}), READ["B, G, R"][1], scale=function, normalise=normalise)
+        yield (
+            f"B, G, R; {name}",
+            Plant(frozenset({code, "I1"}), READ["B, G, R"][1], scale=function, normalise=normalise),
+        )
     for (one, first), (two, second) in itertools.combinations(STEPS.items(), 2):
         longer = max(len(first), len(second))
         for i in range(longer):

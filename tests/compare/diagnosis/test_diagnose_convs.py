@@ -244,7 +244,7 @@ WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
     # The sum.
     "divided by the taps": (lambda x, w: plain(x, w) / 9, {}, "B10", "divided by the number of taps"),
     "divided by the terms": (lambda x, w: plain(x, w) / 54, {}, "B10", "divided by the number of terms"),
-    "half": (lambda x, w: plain(x, w) * 0.5, {"k": 3}, "B10", "the output is 0.5 times"),
+    "divided by the channels": (lambda x, w: plain(x, w) / 6, {}, "B10", "divided by the number of input channels"),
     "tap missing": (
         lambda x, w: plain(x, masked(w, (2, 1))),
         {},

@@ -270,3 +270,16 @@ def test_a_mistake_that_does_nothing_is_not_named() -> None:
 def test_another_shape_is_not_for_a_batch_norm() -> None:
     """Where the candidate gives another shape, no batch norm can be the cause."""
     assert list(hypotheses(site_of(lambda x, p: p.of(x)[:, :, 1:]))) == []
+
+
+def test_with_one_picture_what_is_written_decides() -> None:
+    """Code that takes its mean over height and width is an instance norm, though one picture cannot show it."""
+    site = site_of(lambda x, p: own(x, p, (0, 2, 3)), shapes=((1, 12, 5, 7), (1, 12, 6, 5)))
+    step = replace(site.others[0], kind="mean", attributes={"dim": (-2, -1), "keepdim": True})
+    written = [
+        replace(site.others[0], kind="batch_norm", attributes={"training": True}, inner=(step,)),
+        replace(site.others[0], kind="instance_norm"),
+    ]
+    for other in written:
+        found = sorted(explaining(replace(site, others=(other,))), key=lambda one: one.rank)
+        assert [(one.code, one.rank) for one in found] == [("C6", 0), ("K1" if other.inner == () else "K5", 3)]

@@ -21,16 +21,23 @@ from layerdiff.compare.trace import Op
 Conv = Callable[[Tensor, Tensor], Tensor]
 
 
-def conv_site(wrong: Conv, *, dtype: torch.dtype = torch.float64, problems: tuple[str, ...] = ()) -> Site:
+def conv_site(
+    wrong: Conv,
+    *,
+    dtype: torch.dtype = torch.float64,
+    problems: tuple[str, ...] = (),
+    channels: tuple[int, int] = (16, 6),
+    size: tuple[int, int] = (9, 8),
+) -> Site:
     """What is seen of a 3×3 convolution that computes `wrong`."""
     rng = np.random.default_rng(8)
-    weight = rng.normal(0, 0.1, (6, 16, 3, 3)).astype(np.float32)
+    weight = rng.normal(0, 0.1, (*channels[::-1], 3, 3)).astype(np.float32)
     attributes = {"kernel_size": (3, 3), "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
     op = Op("conv1", "conv1", "conv2d", ("input",), attributes, {"weight": weight}, (), "")
     w = torch.from_numpy(weight).to(dtype)
     samples = []
     for _ in range(2):
-        x = torch.from_numpy(rng.normal(0, 1, (1, 16, 9, 8)).astype(np.float32)).to(dtype)
+        x = torch.from_numpy(rng.normal(0, 1, (1, channels[0], *size)).astype(np.float32)).to(dtype)
         want = F.conv2d(x, w, None, 1, 1)
         samples.append(Sample((x.numpy(),), want.numpy(), wrong(x, w).to(dtype).numpy()))
     return Site(op, (op,), *samples, problems=problems)
@@ -127,6 +134,14 @@ def test_a_right_operation_and_a_wrong_one_are_explained_by_no_format() -> None:
     assert explaining(conv_site(lambda x, w: F.conv2d(x, w, None, 1, 1))) == []
     assert explaining(conv_site(lambda x, w: F.conv2d(x, w.flip(3), None, 1, 1))) == []
     assert explaining(conv_site(lambda x, w: 1.0003 * F.conv2d(x, w, None, 1, 1))) == []
+
+
+def test_a_small_mistake_in_a_long_sum_is_not_taken_for_tf32() -> None:
+    """What a float32 sum is allowed would cover it in float64; it is no nearer to TF32 than to what is expected."""
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.normal(0, 1e-6, (1, 4, 3, 3)))
+    site = conv_site(lambda x, w: F.conv2d(x, w, None, 1, 1) + noise, channels=(512, 4), size=(3, 3))
+    assert list(numerics.hypotheses(site)) == []
 
 
 def test_infinite_outputs_beside_the_grid_mean_float16() -> None:

@@ -7,7 +7,7 @@ import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -236,7 +236,9 @@ class _Watch(TorchFunctionMode):
             native=what.native,
             keys=self._keys(what.held),
             source=calling_line(),
-            run=runner(call, draws=not what.native or what.kind == "dropout"),
+            run=runner(
+                call, draws=not what.native or what.kind == "dropout", dtypes=[tensor.dtype for tensor in inputs]
+            ),
             vary=vary,
         )
 
@@ -300,9 +302,10 @@ class _Watch(TorchFunctionMode):
     def _module(self, call: _Call, output: object) -> None:
         if output is None:
             error = sys.exc_info()[1]
-            if call.atomic and isinstance(error, Exception) and not isinstance(error, StopForward | ValueLeftError):
+            raised = isinstance(error, Exception) and not isinstance(error, StopForward | ValueLeftError)
+            if raised and (what := self._of_raising(call)) is not None:
                 again = ModuleCall(call.module, call.arguments.emptied())
-                self._keep_crash(error, call.path, _of_module(call), call.arguments.inputs, again)
+                self._keep_crash(cast(Exception, error), call.path, what, call.arguments.inputs, again)
         elif not call.atomic:
             self._maybe_fold(call, output)
         elif call.arguments.slots:
@@ -362,6 +365,14 @@ class _Watch(TorchFunctionMode):
         tensors = {role: own[name] for name, role in roles_by_name(shapes).items()}
         return _What(kind, attributes_of(kind, module), tensors, tensors)
 
+    def _of_raising(self, call: _Call) -> _What | None:
+        """What a module that raised would have been; None where that cannot be said of it as a whole."""
+        if call.atomic:
+            return _of_module(call)
+        # It has looked at what it was given, and refused it.
+        leaf, ran = next(call.module.children(), None) is None, len(self._recorder.recording.ops) > call.start
+        return self._of_own_class(call.module, (), leaf=leaf) if leaf and call.path and not ran else None
+
     # Who made what
 
     def _made(self, value: object) -> bool:
@@ -401,11 +412,15 @@ class _Watch(TorchFunctionMode):
             "", "", "", type(error).__name__, _first_line(error), source=line_of_traceback(error.__traceback__)
         )
 
-    def _keep_crash(self, error: Exception, path: str, what: _What, inputs: Sequence[Tensor], call: TensorCall) -> None:
+    def _keep_crash(self, error: Exception, path: str, what: _What, inputs: Sequence[Tensor], call: FunctionCall | ModuleCall) -> None:
         if self._crash is not None and self._crash[0] is error:
             return
         # Of what it would have made nothing is known.
-        op = replace(self._op(path, what, inputs, torch.empty(0), call, None), shape=(), dtype="float32")
+        if isinstance(call, ModuleCall):
+            vary = module_varied(call, {role: role for role in what.tensors})
+        else:
+            vary = function_varied(call, what.kind)
+        op = replace(self._op(path, what, inputs, torch.empty(0), call, vary), shape=(), dtype="float32")
         crash = Crash(
             layer=op.layer,
             path=path,

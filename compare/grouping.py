@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,9 @@ __all__ = ["Group", "grouped"]
 _COMMUTE = frozenset({"relu", "max_pool2d"})
 _HEAD = frozenset({"adaptive_avg_pool2d", "avg_pool2d", "mean", "flatten", "view", "reshape", "squeeze", "getitem"})
 _HEAD_ARITHMETIC = frozenset({"sum", "div", "mul", "einsum"})
+_PRODUCTS = frozenset({"conv2d", "linear"})
+_SLICING = frozenset({"getitem", "narrow", "split", "chunk", "tensor_split", "index_select", "contiguous"})
+_LIMITS = frozenset({"relu", "clamp", "clamp_min", "maximum"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def grouped(steps: Sequence[tuple[Op | None, Op | None]], here: Graph, there: Gr
         extra += rest
     draft = _Draft(tuple(groups), tuple(extra), here, there)
     passes: tuple[Callable[[_Draft], _Draft], ...] = (
-        _layers_in_two, _folded_norms, _head_at_once, _fillers_behind, _movers_before, _expected_fillers,
+        _layers_in_two, _layers_in_parts, _folded_norms, _head_at_once, _fillers_behind, _repeated, _movers_before,
+        _expected_fillers,
     )  # fmt: skip
     for one in passes:
         draft = one(draft)
@@ -82,13 +86,39 @@ Run = tuple[list[Op], list[Op]]
 def _swapped_back(steps: Sequence[tuple[Op | None, Op | None]]) -> list[tuple[Op | None, Op | None]]:
     """Where two operations that commute come in the other order, both are taken out of their pairs, to be one group."""
     steps = list(steps)
-    for i in range(len(steps) - 2):
+    for i in range(len(steps) - 1):
         window = steps[i : i + 3]
         ours = [op for op, _ in window if op is not None]
         theirs = [op for _, op in window if op is not None]
         if len(ours) == len(theirs) == 2 and (_commuted(ours, theirs) or _classifier_first(ours, theirs)):
             steps[i : i + 3] = [(op, None) for op in ours] + [(None, op) for op in theirs]
+        elif (start := _pooled_by_hand(steps, i)) is not None:
+            ours = [op for op, _ in steps[start : i + 2] if op is not None]
+            theirs = [op for _, op in steps[start : i + 2] if op is not None]
+            steps[start : i + 2] = [(op, None) for op in ours] + [(None, op) for op in theirs]
     return steps
+
+
+def _pooled_by_hand(steps: Sequence[tuple[Op | None, Op | None]], i: int) -> int | None:
+    """Where the arithmetic of a max-pool begins, if the pair at `i` is a ReLU that stands behind such arithmetic.
+
+    None unless the expected network has its max-pool right behind that ReLU, and nothing stands for it there.
+    """
+    op, other = steps[i]
+    pool, behind = steps[i + 1]
+    if op is None or other is None or pool is None or behind is not None:
+        return None
+    if (op.kind, pool.kind) != ("relu", "max_pool2d") or other.shape != pool.shape:
+        return None
+    start = i
+    while start and (before := steps[start - 1])[0] is None and _is_arithmetic(before[1]):
+        start -= 1
+    arithmetic = {one.kind for _, one in steps[start:i] if one is not None}
+    return start if arithmetic & {"amax", "max", "maximum"} else None
+
+
+def _is_arithmetic(op: Op | None) -> bool:
+    return op is not None and op.kind in ARITHMETIC | MOVING | IDLE and not op.parameters
 
 
 def _commuted(ours: Sequence[Op], theirs: Sequence[Op]) -> bool:
@@ -145,7 +175,9 @@ def _stands_for(ours: list[Op], theirs: list[Op], there: Graph) -> bool:
     swapped = sorted(op.kind for op in ours) == sorted(op.kind for op in theirs) or (
         len(ours) == len(theirs) == 2 and _classifier_first(ours, theirs)
     )
-    made_of = all(op.kind in ARITHMETIC | MOVING | IDLE | _HEAD for op in theirs)
+    made_of = all(op.kind in ARITHMETIC | MOVING | _HEAD or (op.kind in IDLE and _is_glue(op)) for op in theirs)
+    # What does nothing stands for nothing but what does nothing.
+    made_of = made_of and (any(op.kind not in IDLE for op in theirs) or all(op.kind in IDLE for op in ours))
     layers = [op for op in ours if op.parameters]
     # Arithmetic can be one layer with parameters, or several without any.
     if not swapped and (not made_of or len(layers) > 1 or (layers and len(ours) > 1)):
@@ -192,6 +224,60 @@ def _with_neighbour(own: tuple[Op, ...], wanted: set[str], draft: _Draft) -> tup
         if own[0].inputs == (op.layer,) and draft.there.consumers[op.layer] == [own[0].layer]:
             return (op, *own)
     return None
+
+
+def _layers_in_parts(draft: _Draft) -> _Draft:
+    """A product that is computed in parts, each of them of a slice of one value, which are then added up, is one layer.
+
+    Likewise where each part makes some of the channels, and they are put side by side.
+    """
+    for group in draft.groups:
+        if len(group.expected) > 1 or len(group.actual) != 1 or group.expected[0].kind not in _PRODUCTS:
+            continue
+        own = group.actual
+        while (longer := _with_part(own, draft)) is not None:
+            own = longer
+        if own != group.actual:
+            place = {layer: i for i, layer in enumerate(draft.there.ops)}
+            own = tuple(sorted(own, key=lambda op: place[op.layer]))
+            draft = draft.merged([draft.groups.index(group)], replace(group, actual=own))
+    return draft
+
+
+def _with_part(own: tuple[Op, ...], draft: _Draft) -> tuple[Op, ...] | None:
+    """A layer's part and another of the same kind, to which it is joined, with the joint; None if there is none."""
+    last, free = own[-1], {op.layer: op for op in draft.extra}
+    takers = draft.there.consumers[last.layer]
+    if len(takers) != 1 or takers[0] not in free:
+        return None
+    joint = free[takers[0]]
+    if joint.kind not in {"add", "cat"} or len(set(joint.inputs)) != len(joint.inputs):
+        return None
+    found = {last.layer: own} | {layer: part for layer in joint.inputs if (part := _part(layer, free, draft.there))}
+    whole = [*_slices_before(own, free, draft.there)]
+    whole += [op for layer in joint.inputs for op in found.get(layer, ())]
+    kinds = {op.kind for op in whole if op.kind in _PRODUCTS}
+    if set(found) != set(joint.inputs) or len(kinds) != 1 or len(set(outside_inputs(whole))) != 1:
+        return None
+    return (*whole, joint)
+
+
+def _part(layer: str, free: Mapping[str, Op], there: Graph) -> tuple[Op, ...]:
+    """A product that only one operation takes, with the slicing before it; empty for anything else."""
+    op = free.get(layer)
+    if op is None or op.kind not in _PRODUCTS or len(there.consumers[layer]) != 1:
+        return ()
+    return (*_slices_before((op,), free, there), op)
+
+
+def _slices_before(ops: tuple[Op, ...], free: Mapping[str, Op], there: Graph) -> tuple[Op, ...]:
+    """What is left over before `ops`, moves numbers, and is taken by them alone."""
+    found: list[Op] = []
+    (layer, *others) = outside_inputs(ops)
+    while not others and layer in free and free[layer].kind in _SLICING and len(there.consumers[layer]) == 1:
+        found.append(free[layer])
+        layer, *others = free[layer].inputs
+    return tuple(found[::-1])
 
 
 def _is_per_channel(op: Op) -> bool:
@@ -313,10 +399,56 @@ def _fillers_behind(draft: _Draft) -> _Draft:
         if before is None or not _is_glue(op) or before.shape != op.shape:
             continue
         i = draft.given_by(before.layer)
-        if i is not None and draft.there.consumers[before.layer] == [op.layer]:
-            group = draft.groups[i]
-            draft = draft.merged([i], replace(group, actual=(*group.actual, op)))
+        if i is None or draft.there.consumers[before.layer] != [op.layer] or _is_cast_for_one(op, before, draft):
+            continue
+        group = draft.groups[i]
+        draft = draft.merged([i], replace(group, actual=(*group.actual, op)))
     return draft
+
+
+def _is_cast_for_one(op: Op, before: Op, draft: _Draft) -> bool:
+    """Whether `op` leaves the precision it is given, for one layer alone: it is that layer that computes in another.
+
+    A cast back to what images come in ends what the layer before it began.
+    """
+    takers = [group for group in draft.groups if op.layer in outside_inputs(group.actual)]
+    return op.dtype not in {before.dtype, "float32"} and len(takers) == 1
+
+
+def _repeated(draft: _Draft) -> _Draft:
+    """A ReLU behind a ReLU changes nothing, and belongs to it; so does one behind a max-pool of a ReLU's output."""
+    for op in draft.extra:
+        if len(op.inputs) != 1 or op.parameters or op.kind not in _LIMITS or op.attributes.get("max") is not None:
+            continue
+        takers = draft.there.consumers[op.layer]
+        twin = [g for g in draft.groups if len(takers) == 1 and g.actual and g.actual[0].layer == takers[0]]
+        if twin and twin[0].expected[0].kind == "relu" and len(twin[0].actual[0].inputs) == 1:
+            draft = draft.merged([draft.groups.index(twin[0])], replace(twin[0], actual=(op, *twin[0].actual)))
+            continue
+        i = draft.given_by(op.inputs[0])
+        if i is None or draft.there.consumers[op.inputs[0]] != [op.layer]:
+            continue
+        group, gone = draft.groups[i], [i]
+        if group.expected[0].kind == "max_pool2d" and len(group.expected) == 1:
+            before = draft.ending(group.expected[0].inputs[0])
+            if before is None or not _feeds_only(draft.groups[before], group, draft):
+                continue
+            one = draft.groups[before]
+            group, gone = Group((*one.expected, *group.expected), (*one.actual, *group.actual)), [before, i]
+        if group.expected[0].kind == "relu":
+            draft = draft.merged(gone, replace(group, actual=(*group.actual, op)))
+    return draft
+
+
+def _feeds_only(group: Group, other: Group, draft: _Draft) -> bool:
+    """Whether what `group` gives goes to `other` and nowhere else, in both networks."""
+    if not group.actual or outside_inputs(other.actual) != (group.actual[-1].layer,):
+        return False
+    ours, theirs = ({op.layer for op in ops} for ops in (other.expected, other.actual))
+    return (
+        set(draft.here.consumers[group.expected[-1].layer]) <= ours
+        and set(draft.there.consumers[group.actual[-1].layer]) <= theirs
+    )
 
 
 def _movers_before(draft: _Draft) -> _Draft:

@@ -59,7 +59,8 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
 _PAIRS = {"kernel_size", "stride", "padding", "dilation", "output_size"}
 
 IDLE = frozenset({"identity", "dropout", "contiguous", "clone", "to", "type", "float", "detach", "data", "type_as",
-                  "feature_dropout", "alpha_dropout", "dropout2d", "requires_grad", "cpu", "alias"})  # fmt: skip
+                  "feature_dropout", "alpha_dropout", "dropout2d", "requires_grad", "cpu", "alias", "half", "double",
+                  "bfloat16"})  # fmt: skip
 """Kinds that give back what they are given, in eval mode; whether one really does is seen when it is run."""
 
 MOVING = frozenset({"flatten", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose", "getitem", "pad",

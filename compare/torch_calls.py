@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from layerdiff.compare.torch_facts import array_of, is_lacking
 from layerdiff.compare.trace import Array
 
 __all__ = ["Arguments", "Derived", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "picked", "runner"]
@@ -137,22 +138,37 @@ class ModuleCall:
         return picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
 
 
-def runner(call: TensorCall, *, draws: bool = True) -> Callable[..., Array]:
+def runner(call: TensorCall, *, draws: bool = True, dtypes: Sequence[torch.dtype] = ()) -> Callable[..., Array]:
     """`call` on arrays instead of tensors; torch's random state stays as it is.
 
     Args:
         call: what is called again.
         draws: whether it may draw random numbers.
+        dtypes: of what it was given when it was called first; see `_as_it_was`.
     """
+    lacking = [dtype if is_lacking(dtype) else None for dtype in dtypes]
 
     def run(*inputs: Array) -> Array:
         tensors = [torch.from_numpy(array) for array in inputs]
+        if any(lacking):
+            tensors = [_as_it_was(tensor, dtype) for tensor, dtype in zip(tensors, lacking, strict=True)]
         kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
         with torch.no_grad(), kept:
-            result: Array = call(tensors).numpy()
-        return result
+            return array_of(call(tensors))
 
     return run
+
+
+def _as_it_was(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A float32 tensor in the precision that NumPy lacks, where it stands for one in that.
+
+    It does where that changes none of its values. Another one is what somebody wants the operation to be run on in
+    float32, as it would be with any array of another precision.
+    """
+    if dtype is None or tensor.dtype != torch.float32:
+        return tensor
+    cast = tensor.to(dtype)
+    return cast if torch.equal(cast.float(), tensor) else tensor
 
 
 def _is_vector(leaf: Any) -> bool:

@@ -18,6 +18,7 @@ __all__ = [
     "description",
     "imprint_of",
     "is_atomic",
+    "is_lacking",
     "is_neutral",
     "joined",
     "kind_of_module",
@@ -82,11 +83,27 @@ def is_neutral(kind: str, args: Sequence[Any]) -> bool:
     return kind in _NEUTRAL and any(isinstance(arg, int | float) and arg == _NEUTRAL[kind] for arg in args[1:2])
 
 
+_LACKING = frozenset(
+    dtype
+    for dtype in (getattr(torch, name) for name in dir(torch) if name.startswith(("bfloat16", "float8")))
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point
+)
+
+
+def is_lacking(dtype: torch.dtype) -> bool:
+    """Whether NumPy has no such precision; its values are held in float32, which has all of them."""
+    return dtype in _LACKING
+
+
 def array_of(tensor: Tensor) -> Array:
-    """A tensor's values, its own memory; of a meta tensor, which has none, zeros that take no memory."""
+    """A tensor's values, its own memory where NumPy can look at that.
+
+    Of a meta tensor, which has none, zeros that take no memory; in float32 where NumPy lacks the precision.
+    """
     if tensor.is_meta:
         return np.broadcast_to(np.float32(0), tuple(tensor.shape))
-    found: Array = tensor.detach().numpy()
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    found: Array = (plain.float() if is_lacking(plain.dtype) else plain).numpy()
     return found
 
 
@@ -98,8 +115,11 @@ def imprint_of(tensor: Tensor) -> int | None:
     if tensor.is_meta:
         return None
     # The memory as it lies: in which order does not matter to a sum.
-    whole = tensor.detach()
+    whole = tensor.detach().resolve_conj().resolve_neg()
     flat = whole.as_strided((whole.numel(),), (1,)) if _is_dense(whole) else whole.reshape(-1)
+    if flat.stride(0) != 1:
+        # Every few numbers of another tensor, or one number many times: bits can be taken of a row only.
+        flat = torch.empty(flat.shape, dtype=flat.dtype).copy_(flat)
     even = flat.numel() * flat.element_size() % 8 == 0 and flat.storage_offset() * flat.element_size() % 8 == 0
     words = flat.view(torch.int64) if even else flat.view(torch.uint8)
     return int(words.sum(dtype=torch.int64))

@@ -57,7 +57,6 @@ def module_varied(call: ModuleCall, roles: Mapping[str, str]) -> Vary:
         Takes settings and parameters by torch's names; gives what runs the module with them, or None where it has no
         such attribute.
     """
-
     module = call.module
 
     def vary(attributes: Mapping[str, object], parameters: Mapping[str, Array]) -> Callable[..., Array] | None:
@@ -69,8 +68,10 @@ def module_varied(call: ModuleCall, roles: Mapping[str, str]) -> Vary:
             setattr(one, name, like_before(getattr(module, name), value))
         for role, array in parameters.items():
             tensor = torch.from_numpy(np.ascontiguousarray(array))
-            home = one._parameters if roles[role] in one._parameters else one._buffers
-            home[roles[role]] = nn.Parameter(tensor, requires_grad=False) if home is one._parameters else tensor
+            if roles[role] in one._parameters:
+                one._parameters[roles[role]] = nn.Parameter(tensor, requires_grad=False)
+            else:
+                one._buffers[roles[role]] = tensor
         return runner(replace(call, module=one))
 
     return vary
@@ -86,7 +87,8 @@ class _FunctionVaried:
     def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
         args, kwargs = self.call.arguments.filled(tensors)
         given = list(args)
-        arrays = {role: torch.from_numpy(np.array(array)).to(tensors[0].dtype) for role, array in self.parameters.items()}
+        dtype = tensors[0].dtype
+        arrays = {role: torch.from_numpy(np.array(array)).to(dtype) for role, array in self.parameters.items()}
         for name, value in {**self.attributes, **arrays}.items():
             keyword = next((one for one in kwargs if argument_name(one) == name), None)
             if keyword is None and name in self.names and self.names.index(name) < len(given):

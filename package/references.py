@@ -114,7 +114,8 @@ def referred(expected: str | Any | None, candidates: Sequence[Candidate], asked:
 @contextlib.contextmanager
 def _foreign(found: Candidate, asked: Asked, watched: Watched) -> Iterator[Reference]:
     from layerdiff.compare.capture import capture
-    from layerdiff.compare.foreign import in_eval_mode, tensors_of
+    from layerdiff.compare.foreign import in_eval_mode
+    from layerdiff.compare.judging import tensors_of
     from layerdiff.compare.transfer import transferred
 
     with in_eval_mode(found.network), contextlib.ExitStack() as stack:
@@ -165,7 +166,7 @@ def _weights_for(found: Candidate, asked: Asked) -> tuple[Subject, Transfer | No
 
 
 def _hash(network: Any) -> str:
-    from layerdiff.compare.foreign import tensors_of
+    from layerdiff.compare.judging import tensors_of
 
     found = hashlib.sha256()
     for name, array in sorted(tensors_of(network).items()):

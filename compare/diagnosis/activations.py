@@ -81,7 +81,7 @@ def _some(array: Array) -> Array:
 
 
 def _missing(site: Site) -> Hypothesis:
-    where = "after the addition" if closes_block(site) else "after the batch norm"
+    where = "behind the addition" if closes_block(site) else "after the batch norm"
     return Hypothesis(
         code="E2" if closes_block(site) else "E1",
         title=f"the ReLU {where} is missing",

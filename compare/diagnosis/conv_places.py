@@ -1,4 +1,4 @@
-"""Stride, padding and dilation of a candidate's convolution, from where its values lie; and what is beside the map."""
+"""Stride, padding and dilation of a candidate's convolution, from where its values lie."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from layerdiff.compare.diagnosis.places import Place, find_place
 from layerdiff.compare.diagnosis.projection import Projection
 from layerdiff.compare.diagnosis.ruled import moved
 from layerdiff.compare.diagnosis.site import Site
-from layerdiff.compare.diagnosis.solving import near, snapped, spelled, tolerance
+from layerdiff.compare.diagnosis.solving import tolerance
 
-__all__ = ["borders", "places"]
+__all__ = ["places"]
 
 _MOST_DILATED = 6
 
@@ -36,6 +36,16 @@ _TURNS: tuple[tuple[str, _Turn | None], ...] = (
 
 def places(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     """Other windows than expected, wherever they lie, so long as they lie regularly and what is beside the map is 0."""
+    yield from _lying(site, expected)
+    own, weight = site.own("bias"), site.op.parameters["weight"]
+    if own is not None and own.shape == weight.shape[:1] and own.any() and "bias" not in site.op.parameters:
+        # With a bias of its own nothing lies where it should until that is taken for expected.
+        biased = replace(site, op=replace(site.op, parameters={**site.op.parameters, "bias": own}))
+        for one in _lying(biased, expected):
+            yield replace(one, title=f"{one.title}, and a bias is added, expected none", attributes={}, rank=3)
+
+
+def _lying(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     seen = Projection(site, expected)
     for said, prepare in _TURNS:
         for dilation in _dilations(expected) if prepare is None else (expected.dilation,):
@@ -202,42 +212,3 @@ def _turned(
     if swapped:
         steps.append(move(lambda y: y.transpose(2, 3)))
     return tuple(steps), " and ".join(words)
-
-
-def _differs_inside(site: Site, expected: Geometry) -> bool:
-    """Whether the output in the middle, whose window meets no border, is another one than expected."""
-    got, want, size = site.clear.got, site.clear.want, site.clear.inputs[0].shape[2:]
-    i, j = want.shape[2] // 2, want.shape[3] // 2
-    starts = [c * s - p for c, s, p in zip((i, j), expected.stride, expected.padding, strict=True)]
-    inside = all(a >= 0 and a + span <= n for a, span, n in zip(starts, expected.spans, size, strict=True))
-    return inside and got.shape == want.shape and not near(got[:, :, i, j], want[:, :, i, j])
-
-
-def borders(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
-    """Something else than zeros beside the map: its own numbers again, or another constant, which is solved for."""
-    size, size_out = site.clear.inputs[0].shape[2:], site.clear.got.shape[2:]
-    pads = needed_pads(expected, size, size_out)
-    if not any(pad > 0 for pad in pads) or _differs_inside(site, expected):
-        return
-    seen = Projection(site, expected)
-    weight, bias = site.op.parameters["weight"], site.op.parameters.get("bias")
-    for mode in ("reflect", "replicate", "circular"):
-        try:
-            fits = near(seen.at(expected, pads, mode=mode), seen.got)
-        except RuntimeError:
-            # Torch mirrors no map that is smaller than its border.
-            continue
-        if fits:
-            title = f"pads with the map's own numbers ({mode}), expected zeros"
-            step = padded_conv2d(expected, pads, weight, bias, mode=mode)
-            yield Hypothesis("B2", title, "pad with zeros: padding_mode='zeros'", attributes={"padding_mode": "zeros"},
-                             model=chain(site.op.inputs, step))  # fmt: skip
-            return
-    plain, ones = seen.at(expected, pads), seen.at(expected, pads, value=1.0)
-    slope, gap = (ones - plain).ravel(), (seen.got - plain).ravel()
-    found = float(np.vdot(slope, gap) / max(float(np.vdot(slope, slope)), np.finfo(np.float64).tiny))
-    if found and near(plain + found * (ones - plain), seen.got) and not near(plain, seen.got):
-        error = 2.0**12 * float(np.finfo(plain.dtype).eps) * max(abs(found), float(np.abs(plain).max()))
-        value = snapped(found, error)
-        yield Hypothesis("B2", f"pads with {spelled(value)}, expected 0", "pad with zeros", model=chain(
-            site.op.inputs, padded_conv2d(expected, pads, weight, bias, value=value)))  # fmt: skip

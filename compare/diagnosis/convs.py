@@ -11,8 +11,9 @@ from typing import Any
 
 from layerdiff.compare.allowance import is_pair
 from layerdiff.compare.diagnosis.conv_biases import biases
+from layerdiff.compare.diagnosis.conv_borders import borders
 from layerdiff.compare.diagnosis.conv_groups import groups
-from layerdiff.compare.diagnosis.conv_places import borders, places
+from layerdiff.compare.diagnosis.conv_places import places
 from layerdiff.compare.diagnosis.conv_slips import slips
 from layerdiff.compare.diagnosis.conv_strides import stride_words
 from layerdiff.compare.diagnosis.conv_sums import sums

@@ -67,7 +67,7 @@ def diagnosed(
         ids = {layer.partner: layer.layer for layer in report.layers if layer.partner}
         work.findings += _of_explanation(report.explanation, ids)
     again = ""
-    if work.findings and report.crash is None:
+    if any(one.confirmed for one in work.findings) and report.crash is None:
         say("the candidate with all of that undone")
         again = _again(work.trace, asked, dtypes)
     return replace(report, findings=merged(_with_lines(settled(work.findings))), repaired=again)
@@ -168,9 +168,9 @@ class _Work:
         for layer, one in seen.seen.items():
             if one.wrong and not (self.explained and one.failure):
                 self.findings.append(_unexplained(layer, one))
-        for one in differences(seen.anomalies, self.unused):
-            found = _of_difference(one, None)
-            title = one.title if one.code == UNEXPLAINED else f"not proven: {one.title}"
+        for difference in differences(seen.anomalies, self.unused):
+            found = _of_difference(difference, None)
+            title = difference.title if difference.code == UNEXPLAINED else f"not proven: {difference.title}"
             self.findings.append(replace(found, code=UNEXPLAINED, title=title))
 
 
@@ -262,7 +262,8 @@ def _of_explanation(one: Explanation, ids: Mapping[str, str]) -> list[Finding]:
     if not one.code:
         return found
     evidence = (*((one.arithmetic,) if one.arithmetic else ()), *one.evidence)
-    return [*found, Finding(one.code, one.title, (ids.get(one.layer, one.layer),), one.change, evidence, (one.layer,), one.source)]
+    layers = (ids.get(one.layer, one.layer),)
+    return [*found, Finding(one.code, one.title, layers, one.change, evidence, (one.layer,), one.source)]
 
 
 def _again(trace: Trace, asked: Asked, dtypes: Sequence[Dtype]) -> str:
@@ -274,7 +275,7 @@ def _again(trace: Trace, asked: Asked, dtypes: Sequence[Dtype]) -> str:
         return f"every layer agrees, to {'the bit' if worst == 0 else f'at most {worst:.2f} of its allowance'}"
     left = [layer.layer for layer in report.layers if layer.status in {"fault", "missing"}]
     extra = [op.layer for op in report.extra]
-    return f"{report.verdict}: " + ", ".join((*left, *extra)[:6]) if left or extra else f"{report.verdict}: {report.output}"
+    return f"{report.verdict}: " + (", ".join((*left, *extra)[:6]) or report.output)
 
 
 def _with_lines(findings: Iterable[Finding]) -> list[Finding]:

@@ -91,18 +91,15 @@ def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> S
 
 
 def _by_settings(stop: Stop) -> Search:
-    """The search where the candidate raises on the expected input: with the expected settings it must be right."""
-    if len(stop.pair.actual) != 1 or len(stop.pair.expected) != 1:
-        return Search()
-    (op,), (other,) = stop.pair.expected, stop.pair.actual
-    differ = {name: v for name, v in op.attributes.items() if other.attributes.get(name, v) != v}
-    if not differ:
-        return Search()
-    words = " and ".join(f"{name} is {other.attributes[name]}, expected {value}" for name, value in differ.items())
-    code = {"conv2d": "B11", "max_pool2d": "D8", "avg_pool2d": "D8", "adaptive_avg_pool2d": "D7"}.get(op.kind, "A19")
-    one = Hypothesis(code, words, "set them so", attributes=differ, evidence=(f"it raises {stop.failure}",), rank=0)
-    result = undone(one, stop)
-    return Search(nearest=(one,)) if result is None else Search((Cause(one, result),), result.op)
+    """The search where the candidate raises on the expected input: with its settings as expected it must be right."""
+    site = stop.site
+    tried_ = [one for one in hypotheses(site) if one.rank == 0 and one.attributes] if site is not None else []
+    for one in tried_:
+        result = undone(one, stop)
+        if result is not None and result.own:
+            cause = replace(one, evidence=(*one.evidence, f"it raises {stop.failure}"))
+            return Search((Cause(cause, result),), result.op)
+    return Search(nearest=tuple(tried_))
 
 
 def _cast(stop: Stop) -> Search:

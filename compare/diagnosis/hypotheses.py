@@ -12,7 +12,7 @@ from layerdiff.compare.diagnosis.site import Site
 __all__ = ["hypotheses"]
 
 # For as long as not all of them are written.
-_NAMES = ("weights", "norms", "convs", "linears", "poolings", "activations", "additions", "flattens", "numerics")
+_NAMES = ("weights", "norms", "convs", "linears", "poolings", "activations", "additions", "flattens", "groups", "numerics")
 
 
 def hypotheses(site: Site) -> Iterator[Hypothesis]:

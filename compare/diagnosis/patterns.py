@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence, Set
 
 from layerdiff.compare.diagnosis.anomalies import Anomalies, Difference
 from layerdiff.compare.diagnosis.chains import blocks_of, connected
+from layerdiff.compare.diagnosis.formats import rounds_to
+from layerdiff.compare.diagnosis.rebuilt import deep_stem, folded_without_shift, pre_activation
 from layerdiff.compare.finding import UNEXPLAINED
+from layerdiff.compare.graph import Graph
 from layerdiff.compare.kinds import IDLE, MOVING
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.trace import Op
@@ -14,7 +17,7 @@ from layerdiff.compare.trace import Op
 __all__ = ["differences"]
 
 _LIMITS = {"relu", "clamp", "clamp_min", "maximum", "relu6", "leaky_relu"}
-_PROBABILITIES = {"softmax", "log_softmax", "sigmoid", "logsigmoid"}
+_PROBABILITIES = {"softmax", "logsoftmax", "sigmoid", "logsigmoid"}
 
 Pattern = Callable[[Anomalies, Set[str]], Iterator[Difference]]
 
@@ -50,25 +53,34 @@ def differences(found: Anomalies, unused: Set[str]) -> list[Difference]:
 def _blocks_missing(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
     """Chains of missing operations that hold an addition and two convolutions or more."""
     for chain in connected(found.missing):
-        for block in blocks_of(chain, found.here):
-            if _counts(block)["add"] and _counts(block)["conv2d"] >= 2:
-                names = _common(op.layer for op in block)
-                yield Difference(
-                    "A4", f"a block too few: the reference's {names} has no counterpart",
-                    f"put a block in the place of {names}; is a loop one short?", missing=tuple(block),
-                )  # fmt: skip
+        for block in _blocks(chain, found.here):
+            names = _common(op.layer for op in block)
+            yield Difference(
+                "A4", f"a block too few: the reference's {names} has no counterpart",
+                f"put a block in the place of {names}; is a loop one short?", missing=tuple(block),
+            )  # fmt: skip
 
 
 def _blocks_too_many(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
     for chain in connected(found.extra):
-        for block in blocks_of(chain, found.there):
-            if _counts(block)["add"] and min(_counts(block)["conv2d"], _counts(block)["batch_norm"]) >= 2:
-                names = _common(op.layer for op in block)
-                behind = found.pairs_behind(block)
-                yield Difference(
-                    "A4", f"a block too many: the reference has nothing like {names}",
-                    f"take {names} out; does a loop run once too often?", extra=tuple(block), pairs=behind,
-                )  # fmt: skip
+        for block in _blocks(chain, found.there):
+            names = _common(op.layer for op in block)
+            yield Difference(
+                "A4", f"a block too many: the reference has nothing like {names}",
+                f"take {names} out; does a loop run once too often?", extra=tuple(block),
+                pairs=found.pairs_behind(block),
+            )  # fmt: skip
+
+
+def _blocks(chain: list[Op], graph: Graph) -> list[list[Op]]:
+    """The blocks in a chain, each cut out where that can be; a chain that starts in the middle of one as a whole."""
+    blocks = [block for block in blocks_of(chain, graph) if _is_block(block)]
+    return blocks or ([chain] if _is_block(chain) else [])
+
+
+def _is_block(ops: Sequence[Op]) -> bool:
+    counts = _counts(ops)
+    return counts["add"] > 0 and min(counts["conv2d"], counts["batch_norm"]) >= 2
 
 
 # Around the shortcut
@@ -209,10 +221,23 @@ def _relu_around_addition(found: Anomalies, unused: Set[str]) -> Iterator[Differ
                 layers=(add.layer, behind[0].layer),
             )  # fmt: skip
         elif before:
-            yield Difference(
-                "E3", "a ReLU too many, before the addition", "add without it; the ReLU comes behind the addition",
-                extra=tuple(before), pairs=(pair,),
-            )  # fmt: skip
+            on_shortcut = all(_is_on_shortcut(op, found) for op in before)
+            code, title, change = _RECTIFIED if on_shortcut else _TWICE
+            yield Difference(code, title, change, extra=tuple(before), pairs=(pair,))
+
+
+_TWICE = ("E3", "a ReLU too many, before the addition", "add without it; the ReLU comes behind the addition")
+_RECTIFIED = (
+    "E6", "the shortcut went through a ReLU before it is added",
+    "keep the shortcut before the ReLU, and do not let the ReLU work in place",
+)  # fmt: skip
+
+
+def _is_on_shortcut(op: Op, found: Anomalies) -> bool:
+    """Whether an operation too many takes what the reference's branch and addition both take."""
+    before = (pair for pair in found.alignment.pairs if pair.actual and pair.actual[-1].layer in op.inputs)
+    source = next((pair.expected[-1].layer for pair in before), "")
+    return len(found.here.consumers[source]) > 1
 
 
 def _relu_missing(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
@@ -247,10 +272,12 @@ def _too_many(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
         words = f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
         if set(kinds) <= _LIMITS:
             code, title = "E3", "a ReLU too many"
-        elif set(kinds) <= _PROBABILITIES:
+        elif {kind.replace("_", "").lower() for kind in kinds} <= _PROBABILITIES:
             code, title = "F4", f"{words} on top of the logits"
         elif set(kinds) <= {"dropout", "feature_dropout", "dropout2d"}:
             code, title = "K4", "dropout at work in eval mode"
+        elif (short := rounds_to(chain)) is not None:
+            code, title = short
         elif set(kinds) <= {"max_pool2d", "avg_pool2d"}:
             code, title = "A11", f"{words} too many"
         else:
@@ -293,6 +320,10 @@ def _left_out(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
 def _wiring(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
     for pair in found.rewired:
         op = pair.expected[-1]
+        clobbered = _overwritten(pair, found)
+        if clobbered is not None:
+            yield clobbered
+            continue
         told = next((text for text in pair.problems if text.startswith(("wiring:", "inputs:"))), "")
         if op.kind == "add":
             title = "the addition takes another tensor"
@@ -306,11 +337,28 @@ def _wiring(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
         )  # fmt: skip
 
 
+def _overwritten(pair: Pair, found: Anomalies) -> Difference | None:
+    """An addition that takes the shortcut behind a ReLU that wrote over it."""
+    if len(pair.expected) != 1 or pair.expected[0].kind != "add":
+        return None
+    own = {p.expected[-1].layer: p.actual[-1].layer for p in found.alignment.pairs if p.actual}
+    wanted = {own.get(layer, layer) for layer in pair.expected[0].inputs}
+    for layer in pair.actual[-1].inputs:
+        op = found.there.ops.get(layer)
+        if op is not None and layer not in wanted and op.kind in _LIMITS and op.inputs[0] in wanted:
+            return Difference(
+                *_RECTIFIED, pairs=(pair,),
+                evidence=(f"the addition takes {layer}, expected {op.inputs[0]}",),
+            )  # fmt: skip
+    return None
+
+
 def _shortcut_of(op: Op, found: Anomalies) -> bool:
     return op.kind == "conv2d" and len(found.here.consumers[op.inputs[0]]) > 1
 
 
 _PATTERNS: tuple[Pattern, ...] = (
+    pre_activation, folded_without_shift, deep_stem,
     _blocks_missing, _blocks_too_many, _shortcut_forgotten, _projection, _averaged, _swapped_with_norm, _relu_around_addition,
     _relu_missing, _too_many, _left_out, _wiring,
 )  # fmt: skip

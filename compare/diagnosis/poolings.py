@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from layerdiff.compare.diagnosis.ruled import on_arrays, scaled
 from layerdiff.compare.diagnosis.settings import differing, worded
 from layerdiff.compare.diagnosis.site import Site
 from layerdiff.compare.diagnosis.solving import factor, near, spelled
-from layerdiff.compare.diagnosis.window_pools import POOLS, avg_windows, lp_windows, max_windows, min_windows
+from layerdiff.compare.diagnosis.window_pools import POOLS, PadsOf, avg_windows, lp_windows, max_windows, min_windows
 
 __all__ = ["hypotheses"]
 
@@ -157,9 +157,10 @@ def _lying(site: Site, expected: Geometry, found: Geometry) -> Hypothesis | None
     """The cause where the windows are other ones than expected."""
     size, size_out = site.clear.inputs[0].shape[2:], site.clear.got.shape[2:]
     pads = needed_pads(found, size, size_out)
-    step = POOLS[site.op.kind](found, pads)
-    if not _gives(step, site):
+    make = _with_border(site, found, pads)
+    if make is None:
         return None
+    step = make(pads)
     evidence = (f"windows of {found.kernel_size}, stride {found.stride}, pads {_worded(pads)}",)
     if (found.kernel_size, found.stride) != (expected.kernel_size, expected.stride):
         changed: dict[str, object] = {"kernel_size": found.kernel_size, "stride": found.stride}
@@ -176,11 +177,29 @@ def _lying(site: Site, expected: Geometry, found: Geometry) -> Hypothesis | None
                    f"{bool(site.op.attributes.get('ceil_mode', False))}", step, evidence=evidence)  # fmt: skip
     automatic = same_pads(expected, size)
     if (automatic[0], automatic[2]) == found.padding and size_out == site.clear.want.shape[2:]:
-        step = POOLS[site.op.kind](found, lambda size: same_pads(expected, size))
+        step = make(lambda size: same_pads(expected, size))
         return _of(site, "D4", "pads as TensorFlow's SAME does: less above and left than below and right",
                    f"pad {expected.padding} on both sides", step, evidence=evidence)  # fmt: skip
     return _of(site, "D3", f"padding is {found.padding}, expected {expected.padding}",
                f"set padding={expected.padding}", step, evidence=evidence)  # fmt: skip
+
+
+def _with_border(site: Site, found: Geometry, pads: Pads) -> Callable[[PadsOf], Step] | None:
+    """The pooling that gives what the candidate gave, with nothing beside the map or with a number that is read off.
+
+    A map without negative numbers, as a ReLU gives it, does not tell whether a max-pool pads with 0 or with nothing;
+    the dense probe does, and windows that lie otherwise are then still one mistake.
+    """
+    plain = POOLS[site.op.kind]
+    if _gives(plain(found, pads), site):
+        return lambda p: plain(found, p)
+    if site.op.kind != "max_pool2d":
+        return None
+    bare = on_arrays(lambda t: max_windows(found, pads).function([t], {}), site.clear.inputs[0])
+    more = site.clear.got[site.clear.got > bare]
+    if more.size and _gives(max_windows(found, pads, value := float(more.min())), site):
+        return lambda p: max_windows(found, p, value)
+    return None
 
 
 def _worded(pads: Pads) -> str:

@@ -65,9 +65,9 @@ def _rewire(pair: Pair, names: dict[str, str], edit: Edit) -> None:
     """Let a pair's operations of the candidate take what stands for what the expected ones take."""
     needed = outside_inputs(pair.actual)
     wanted = outside_inputs(pair.expected)
-    if len(needed) != len(wanted) or len(pair.actual) == len(pair.expected) == 1 and len(
+    if len(needed) != len(wanted) or (len(pair.actual) == len(pair.expected) == 1 and len(
         pair.actual[0].inputs
-    ) != len(pair.expected[0].inputs):
+    ) != len(pair.expected[0].inputs)):
         _replace(pair, names, edit)
         return
     if len(pair.actual) == len(pair.expected) == 1:

@@ -37,6 +37,8 @@ class Site:
         dense: on the dense probe (both signs, no zeros); None where the candidate does not run on it.
         weights: all parameters of the expected network, by layer id and role.
         problems: what the judge says is wrong before any value.
+        whole: the expected operations, where several are judged as one; `op` is then the last of them, with what all of
+            them take from outside as its inputs.
     """
 
     op: Op
@@ -45,6 +47,7 @@ class Site:
     dense: Sample | None = None
     weights: Mapping[str, Mapping[str, Array]] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()
+    whole: tuple[Op, ...] = ()
 
     @property
     def layer(self) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from layerdiff.compare.allowance import RULES, Call
 from layerdiff.compare.diagnosis import kit
 from layerdiff.compare.diagnosis.geometry import Geometry
 from layerdiff.compare.diagnosis.kit import Step
 from layerdiff.compare.trace import Array, Op
 
-__all__ = ["knows", "step_of"]
+__all__ = ["step_of"]
 
 
 def step_of(op: Op, parameters: Mapping[str, Array] | None = None) -> Step | None:
@@ -36,8 +35,3 @@ def step_of(op: Op, parameters: Mapping[str, Array] | None = None) -> Step | Non
     if op.kind == "avg_pool2d":
         return kit.avg_pool2d(attributes["kernel_size"], attributes["stride"], attributes["padding"])
     return kit.add() if op.kind == "add" and len(op.inputs) == 2 else None
-
-
-def knows(step: Step, call: Call) -> bool:
-    """Whether the step's allowance is known for a call."""
-    return step.kind in RULES and RULES[step.kind].applies(call)

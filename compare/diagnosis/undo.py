@@ -99,7 +99,8 @@ def exchanged_for(stop: Stop) -> Op:
     own = dict(zip(stop.pair.feeds, outside_inputs(stop.pair.actual), strict=True))
     wanted = outside_inputs(expected)
     one = as_one(expected, expected[-1])
-    inputs = tuple(own.get(layer, outside_inputs(stop.pair.actual)[0]) for layer in (wanted if len(expected) > 1 else one.inputs))
+    first = outside_inputs(stop.pair.actual)[0]
+    inputs = tuple(own.get(layer, first) for layer in (wanted if len(expected) > 1 else one.inputs))
     return replace(one, layer=last.layer, path=last.path, inputs=inputs, source=last.source)
 
 

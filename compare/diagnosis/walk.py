@@ -32,7 +32,7 @@ class Stop:
         dense: the same on the dense probe; None where that was not asked for, or cannot be.
         site: what hypotheses may look at; None where the candidate is right, or was not run.
         allowed: of the expected operation, on each of the site's samples.
-        failure: what the candidate raised; its output is then empty.
+        failure: what the candidate raised; the site then has the expected output in the place of its own.
         cast: the precision in which the candidate gave its output, where that is not the one it was given; the site
             has it in the right one.
     """
@@ -91,7 +91,7 @@ def _stop(part: Part, seed: int, weights: Mapping[str, Mapping[str, Array]], sus
     try:
         played, _ = play(pair.actual, dict(zip(needed, feeds, strict=True)))
     except Exception as error:
-        nothing = Site(_as_one(pair), pair.actual, Sample(inputs, part.output, part.output[:0]), None, weights)
+        nothing = Site(_as_one(pair), pair.actual, Sample(inputs, part.output, part.output), None, weights)
         line = (str(error).splitlines() or ["no message"])[0]
         return Stop(pair, math.inf, None, nothing, (_allowed(part),), failure=f"{type(error).__name__}: {line}")
     got = played[-1].output
@@ -109,7 +109,7 @@ def _stop(part: Part, seed: int, weights: Mapping[str, Mapping[str, Array]], sus
         return Stop(pair, ratio)
     real = Sample(inputs, part.output, got)
     dense, bound = _dense(part, seed, needed)
-    site = Site(_as_one(pair), pair.actual, real, dense, weights, pair.problems)
+    site = Site(_as_one(pair), pair.actual, real, dense, weights, pair.problems, pair.expected)
     if cast:
         return Stop(pair, math.inf, None, replace(site, dense=None), (allowed,), cast=cast)
     if dense is None or bound is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerdiff.compare.diagnosis.effective_weights import effective
+from layerdiff.compare.diagnosis.fused import fused
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.norm_parameters import norm_hypotheses
 from layerdiff.compare.diagnosis.relations import Relation, relation
@@ -30,6 +31,8 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         yield from norm_hypotheses(site)
     elif site.op.kind in {"conv2d", "linear"}:
         held = _held(site)
+        if "weight" in held and site.op.kind == "conv2d":
+            yield from fused(site)
         yield from _of_held(site, held)
         yield from _of_bias(site)
         if "weight" not in held:

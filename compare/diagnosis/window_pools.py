@@ -15,7 +15,7 @@ from layerdiff.compare.diagnosis.kit import Step, avg_pool2d
 from layerdiff.compare.diagnosis.ruled import moved, ruled
 from layerdiff.compare.trace import Array
 
-__all__ = ["POOLS", "avg_windows", "lp_windows", "max_windows", "min_windows"]
+__all__ = ["POOLS", "PadsOf", "avg_windows", "lp_windows", "max_windows", "min_windows"]
 
 PadsOf = Pads | Callable[[tuple[int, int]], Pads]
 

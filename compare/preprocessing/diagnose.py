@@ -11,6 +11,7 @@ from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.preprocessing.allowance import input_allowance
 from layerdiff.compare.preprocessing.explanation import Explanation
 from layerdiff.compare.preprocessing.layout import as_nchw
+from layerdiff.compare.preprocessing.narrow import narrowed
 from layerdiff.compare.preprocessing.record import Record
 from layerdiff.compare.preprocessing.search import Found, Tried, describe, search
 from layerdiff.compare.trace import INPUT, Array
@@ -19,6 +20,7 @@ from layerdiff.errors import InputError
 __all__ = ["diagnose_input"]
 
 _HOW = "the picture prepared with exactly what is named"
+_WHOLE = 1e-2
 _DECODERS = 12.0
 """Grey levels: two JPEG decoders, of any quality, differ by less than that where a picture is not resized to more."""
 
@@ -50,11 +52,14 @@ def diagnose_input(
         apart = np.abs(actual.astype(np.float64) - expected_x)
         if (apart <= input_allowance(expected_x, record)).all():
             return ()
+        narrow = narrowed(expected_x, actual, record)
+        if narrow is not None:
+            return (narrow,)
     count = len(pictures) or len(actual)
     found = search(expected_x[:count], actual[:count], pictures[: len(actual)], record)
     if found.explanations:
         return _explained(found.explanations)
-    return _unexplained(found, actual[:count])
+    return _unexplained(found, actual[:count], record)
 
 
 def _explained(explanations: Sequence[Explanation]) -> tuple[Finding, ...]:
@@ -83,7 +88,7 @@ def _explained(explanations: Sequence[Explanation]) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _unexplained(found: Found, x: Array) -> tuple[Finding, ...]:
+def _unexplained(found: Found, x: Array, record: Record) -> tuple[Finding, ...]:
     nearest = found.tried
     evidence = tuple(describe(nearest))
     unexplained = Finding(
@@ -93,20 +98,18 @@ def _unexplained(found: Found, x: Array) -> tuple[Finding, ...]:
         "compare it step by step: the picture as it was read, resized, cropped, scaled, normalised",
         evidence,
     )
-    decoder = _decoder(nearest, found.levels, x)
+    decoder = _decoder(nearest, found.levels, x, record)
     return (unexplained,) if decoder is None else (replace(decoder, evidence=(*decoder.evidence, *evidence)),)
 
 
-def _decoder(nearest: Sequence[Tried], levels: Array | None, x: Array) -> Finding | None:
-    """What looks like another decoder: the reference's geometry is nearest, and every pixel is off by little."""
+def _decoder(nearest: Sequence[Tried], levels: Array | None, x: Array, record: Record) -> Finding | None:
+    """What looks like another decoder: the reference's way is nearest, in whole levels, every one off by few."""
     plain = next((one for one in nearest if not one.faults), None)
     if levels is None or plain is None or plain.residual > 1.5 * nearest[0].residual or levels.shape != x.shape:
         return None
-    greatest = 0.0
-    for c in range(3):
-        slope, offset = np.polyfit(levels[:, c].ravel(), x[:, c].ravel(), 1)
-        greatest = max(greatest, float(np.abs((x[:, c] - offset) / slope - levels[:, c]).max()))
-    if greatest > _DECODERS:
+    own = record.levels(x)
+    greatest = float(np.abs(own - levels).max())
+    if greatest > _DECODERS or np.abs(own - np.rint(own)).max() > _WHOLE:
         return None
     return Finding(
         "I7",

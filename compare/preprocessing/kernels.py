@@ -95,9 +95,9 @@ def _asymmetric(picture: Array, size: Size) -> Array:
 
 
 def _corner(picture: Array, size: Size) -> Levels:
-    """The pixel at floor(i·scale), as OpenCV's INTER_NEAREST and torch's `nearest`."""
+    """The pixel at floor(i·scale), as OpenCV's INTER_NEAREST, which takes the scale as 1/(want/have)."""
     rows, columns = (
-        np.minimum((np.arange(want) * (have / want)).astype(int), have - 1)
+        np.minimum((np.arange(want) * (1 / (want / have))).astype(int), have - 1)
         for have, want in zip(picture.shape, size, strict=False)
     )
     return _whole(picture[rows][:, columns])
@@ -198,7 +198,9 @@ def _kernels() -> Iterator[Kernel]:
     for filter_, name in named.items():
         yield _otherwise(name, _pillow(filter_))
     yield _otherwise("bilinear without antialiasing, of bytes (OpenCV's INTER_LINEAR)", _opencv_linear)
-    yield _otherwise("nearest, at floor(i·scale) (OpenCV, torch)", _corner)
+    yield _otherwise("nearest, at floor(i·scale) (OpenCV)", _corner)
+    nearest = _torch(torch.uint8, mode="nearest")
+    yield _otherwise("nearest, at floor(i·scale) (torch)", lambda picture, size: _whole(nearest(picture, size)))
     for mode in ("bilinear", "bicubic"):
         run = _torch(torch.uint8, mode=mode, antialias=True, align_corners=False)
         name = f"{mode} with antialiasing, of a uint8 tensor (torch)"

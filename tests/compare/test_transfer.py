@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from layerdiff.compare.capture import capture
-from layerdiff.compare.foreign import propose_transfer, tensors_of
+from layerdiff.compare.foreign import propose_transfer
+from layerdiff.compare.judging import tensors_of
 from layerdiff.compare.transfer import Carried, Transfer, transferred
 from layerdiff.compare.weights_map import map_to_json, read_map, write_map
 from layerdiff.errors import InputError

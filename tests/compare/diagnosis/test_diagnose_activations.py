@@ -97,7 +97,7 @@ def test_each_other_function_is_recognised_with_its_values(name: str, dtype: tor
 def test_a_relu_missing_after_the_addition_is_another_cause() -> None:
     """After the addition a missing ReLU is E2, before it E1; both are undone by one after the operation."""
     (found,) = explaining(relu_site(lambda x: x.clone(), takes="layer1.0.add"))
-    assert (found.code, found.title) == ("E2", "the ReLU after the addition is missing")
+    assert (found.code, found.title) == ("E2", "the ReLU behind the addition is missing")
     assert [op.kind for op in found.after] == ["relu"]
 
 

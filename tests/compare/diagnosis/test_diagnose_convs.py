@@ -400,6 +400,19 @@ def test_the_candidates_own_bias_is_known_and_set_to_zero() -> None:
     assert np.array_equal(step.parameters["bias"], own)
 
 
+def test_windows_that_lie_otherwise_are_found_behind_a_bias_too() -> None:
+    """SAME padding and a bias at one convolution: both are in the title, and the hypothesis comes last."""
+    own = V.numpy().astype(np.float32)
+
+    def wrong(x: Tensor, w: Tensor) -> Tensor:
+        return F.conv2d(tf_same(x, 3, 2), w, V.to(x), 2)
+
+    (found,) = explaining(conv_site(wrong, stride=2, size=(12, 8), own={"bias": own}))
+    assert (found.code, found.rank) == ("B1", 3)
+    assert "SAME" in found.title
+    assert "and a bias is added" in found.title
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 3)], ids=str)
 def test_tiny_maps_raise_nothing(size: tuple[int, int]) -> None:
     """Maps of a single window, as small pictures have them in the last stage, are looked at without an error."""

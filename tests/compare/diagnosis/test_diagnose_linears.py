@@ -20,12 +20,17 @@ Wrong = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def linear_site(
-    wrong: Wrong, *, shape: tuple[int, int] = (9, 9), batch: int = 3, dtype: torch.dtype = torch.float64
+    wrong: Wrong,
+    *,
+    shape: tuple[int, int] = (9, 9),
+    batch: int = 3,
+    dtype: torch.dtype = torch.float64,
+    size: float = 0.4,
 ) -> Site:
     """What is seen of a linear layer that computes `wrong` from x, W and b."""
     rng = np.random.default_rng(1)
     parameters: dict[str, Array] = {
-        "weight": rng.normal(0, 0.4, shape).astype(np.float32),
+        "weight": rng.normal(0, size, shape).astype(np.float32),
         "bias": rng.uniform(-1, 1, shape[0]).astype(np.float32),
     }
     op = Op("fc", "fc", "linear", ("flatten",), {}, parameters, (), "")
@@ -48,7 +53,7 @@ MISTAKES: dict[str, tuple[Wrong, str, str]] = {
     "no bias": (lambda x, w, b: x @ w.T, "F7", "not added"),
     "bias twice": (lambda x, w, b: x @ w.T + b + b, "F7", "twice"),
     "bias subtracted": (lambda x, w, b: x @ w.T - b, "F7", "subtracted"),
-    "dropout of 0.5 before": (lambda x, w, b: (x * 2) @ w.T + b, "J7", "by 2: 1/(1 - p) of a dropout with p = 0.5"),
+    "dropout of 0.2 scaled": (lambda x, w, b: (x * 1.25) @ w.T + b, "J7", "by 1.25: 1/(1 - p) of a dropout with p = 0."),
     "dropout of 0.2 before": (lambda x, w, b: (x * 0.8) @ w.T + b, "J7", "by 0.8: 1 - p of a dropout with p = 0.2"),
     "scaled after": (lambda x, w, b: 0.0725 * (x @ w.T + b), "J7", "the output of the linear layer is multiplied"),
     "softmax": (lambda x, w, b: (x @ w.T + b).softmax(-1), "F4", "a softmax is applied to the logits"),
@@ -92,3 +97,21 @@ def test_any_factor_is_recovered(seed: int) -> None:
 def test_another_shape_is_not_for_a_linear_layer() -> None:
     """Where the candidate gives another shape there is no hypothesis here."""
     assert list(hypotheses(linear_site(lambda x, w, b: (x @ w.T + b)[:, 1:]))) == []
+
+
+@pytest.mark.parametrize("name", ["softmax", "log-softmax", "sigmoid"])
+def test_logits_that_cancel_move_what_is_behind_them(name: str) -> None:
+    """In float32 the logits of many features err by more than a softmax does: its allowance carries that through."""
+    wrong, code, title = MISTAKES[name]
+
+    def backwards(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return wrong(x.flip(1), w.flip(1), b)
+
+    site = linear_site(backwards, shape=(5, 6000), dtype=torch.float32, size=0.02)
+    (found,) = explaining(site)
+    assert found.code == code
+    assert title in found.title
+    (step,) = found.model
+    assert step.run is not None
+    exact = step.run(*site.real.inputs)
+    assert (np.abs(exact - site.real.got) > 16 * 2.0**-24 * np.abs(exact)).any()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from layerdiff.compare.allowance import RULES, Call
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.norms import hypotheses
 from layerdiff.compare.diagnosis.site import Sample, Site
@@ -270,6 +271,39 @@ def test_a_mistake_that_does_nothing_is_not_named() -> None:
 def test_another_shape_is_not_for_a_batch_norm() -> None:
     """Where the candidate gives another shape, no batch norm can be the cause."""
     assert list(hypotheses(site_of(lambda x, p: p.of(x)[:, :, 1:]))) == []
+
+
+@pytest.mark.parametrize(
+    ("k", "places", "code"), [(0.9, 70, "C8"), (0.9, 10, "C3"), (2.0, 70, "C8"), (2.0, 2, "C3")], ids=str
+)
+def test_a_round_factor_is_a_correction_only_for_as_many_places(k: float, places: int, code: str) -> None:
+    """A variance of 0.9 may be (n - 1)/n for n = 10, and is only called so where there are ten places."""
+    shape = (1, 12, places, 1)
+    site = site_of(lambda x, p: (x - p.m) / torch.sqrt(k * p.v + EPS) * p.g + p.b, shapes=(shape, shape))
+    assert [one.code for one in explaining(site)] == [code]
+
+
+def test_sums_in_any_order_are_within_the_allowance_of_own_statistics() -> None:
+    """Means of many elements, added up one by one in float32, move a batch norm further than its other roundings may."""
+
+    def one_by_one(x: Tensor) -> Tensor:
+        flat = x.transpose(0, 1).flatten(1).numpy()
+        return torch.from_numpy(np.cumsum(flat, axis=1)[:, -1] / np.float32(flat.shape[1])).reshape(1, -1, 1, 1)
+
+    def wrong(x: Tensor, p: Known) -> Tensor:
+        mean = one_by_one(x)
+        return (x - mean) / torch.sqrt(one_by_one(x * x) - mean * mean + EPS) * p.g + p.b
+
+    site = site_of(wrong, shapes=((4, 12, 90, 90),), dtype=torch.float32)
+    found = next(one for one in explaining(site) if one.code == "K1")
+    (step,) = found.model
+    assert step.run is not None
+    x, exact = site.real.inputs[0], step.run(*site.real.inputs)
+    apart = np.abs(exact.astype(np.float64) - site.real.got)
+    norm = {"running_mean": x.mean((0, 2, 3)), "running_var": x.var((0, 2, 3)), **step.parameters}
+    allowed = RULES["batch_norm"].allowance(Call({"eps": EPS}, norm, (x,), exact))
+    assert allowed is not None
+    assert (apart > allowed).any()
 
 
 def test_with_one_picture_what_is_written_decides() -> None:

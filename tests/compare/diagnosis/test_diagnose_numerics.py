@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[Conv, str, str]] = {
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", WRONG, ids=str)
 def test_each_shorter_format_is_recognised(name: str, dtype: torch.dtype) -> None:
-    """Which format was used, and for what, is told by one hypothesis, but for TF32 and float16 that round operands alike."""
+    """The format is told by one hypothesis, but for TF32 and float16, which round operands alike."""
     wrong, code, title = WRONG[name]
     found = explaining(conv_site(wrong, dtype=dtype))
     # TF32 and float16 keep equally many bits: operands of ordinary size are rounded by both to the same numbers. TF32
@@ -139,7 +139,7 @@ def test_a_right_operation_and_a_wrong_one_are_explained_by_no_format() -> None:
 def test_a_small_mistake_in_a_long_sum_is_not_taken_for_tf32() -> None:
     """What a float32 sum is allowed would cover it in float64; it is no nearer to TF32 than to what is expected."""
     rng = np.random.default_rng(0)
-    noise = torch.from_numpy(rng.normal(0, 1e-6, (1, 4, 3, 3)))
+    noise = torch.from_numpy(rng.normal(0, 1e-3, (1, 4, 3, 3)))
     site = conv_site(lambda x, w: F.conv2d(x, w, None, 1, 1) + noise, channels=(512, 4), size=(3, 3))
     assert list(numerics.hypotheses(site)) == []
 

@@ -76,6 +76,7 @@ WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
     "no padding": (lambda x: F.max_pool2d(x, 3, 2), {}, "D3", "padding is (0, 0), expected (1, 1)"),
     "no padding, odd": (lambda x: F.max_pool2d(x, 3, 2), ODD, "D3", "padding is (0, 0), expected (1, 1)"),
     "SAME": (lambda x: F.max_pool2d(below_right(x, -INF), 3, 2), {}, "D4", "TensorFlow's SAME"),
+    "SAME with zeros": (lambda x: F.max_pool2d(below_right(x, 0), 3, 2), {}, "D4", "TensorFlow's SAME"),
     "ceil": (lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True), {}, "D5", "rounded up (ceil_mode), expected down"),
     "last dropped": (lambda x: F.max_pool2d(x, 3, 2, 1)[:, :, :-1], {}, "D5", "rounded down further than expected"),
     "2×2": (lambda x: F.max_pool2d(x, 2, 2), {}, "D8", "kernel_size is (2, 2), expected (3, 3)"),

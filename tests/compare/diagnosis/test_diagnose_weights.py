@@ -369,6 +369,10 @@ def test_a_fingerprint_knows_values_and_not_their_order() -> None:
     changed = KERNEL.copy()
     changed.flat[5] = np.nextafter(changed.flat[5], np.float32(1))
     assert fingerprint(changed) != one
+    balanced = KERNEL.copy().view(np.uint32)
+    balanced.flat[5] += 1
+    balanced.flat[6] -= 1
+    assert fingerprint(balanced.view(np.float32)) != one
 
 
 def test_equal_tensors_have_no_relation() -> None:
@@ -378,3 +382,47 @@ def test_equal_tensors_have_no_relation() -> None:
     zeros = relation(NORM["bias"], np.zeros(8, np.float32), pool)
     assert zeros is not None
     assert zeros.kind == "initial"
+
+
+FOLDED: dict[str, tuple[Callable[[Array, Array], Array | None], str]] = {
+    "right": (lambda s, c: NORM["bias"] + (c - NORM["running_mean"]) * s, "is folded into it"),
+    "bias dropped": (lambda s, c: c, "dropped"),
+    "own bias not scaled": (lambda s, c: NORM["bias"] + c - NORM["running_mean"] * s, "not scaled"),
+    "no mean": (lambda s, c: NORM["bias"] + c * s, "without running_mean"),
+    "no bias of the batch norm": (lambda s, c: (c - NORM["running_mean"]) * s, "without the batch norm's bias"),
+    "mean added": (lambda s, c: NORM["bias"] + (c + NORM["running_mean"]) * s, "running_mean added"),
+    "another": (lambda s, c: c + 3, "with another bias"),
+}
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-3], ids=["eps 1e-5", "eps 1e-3"])
+@pytest.mark.parametrize("name", FOLDED, ids=str)
+def test_a_batch_norm_that_was_folded_in_is_found_with_what_was_forgotten(name: str, eps: float) -> None:
+    """Which batch norm was folded into a kernel is found by its slope, and what became of the bias by its values."""
+    made, title = FOLDED[name]
+    bias = RNG.uniform(-1, 1, 8).astype(np.float32)
+    slope = NORM["weight"] / np.sqrt(NORM["running_var"] + np.float32(eps))
+    expected = {"weight": KERNEL, "bias": bias}
+    used = {"weight": KERNEL * slope[:, None, None, None], "bias": np.asarray(made(slope, bias), np.float32)}
+    site = site_of("conv2d", "conv", used, expected=expected)
+    found = explaining(site)[0]
+    assert (found.code, found.rank) == ("C10", 0)
+    assert found.title.endswith(title) or title in found.title
+    assert found.evidence[0].endswith("of bn")
+    assert all(np.array_equal(found.parameters[role], expected[role]) for role in expected)
+
+
+def test_a_kernel_scaled_by_no_batch_norm_is_not_folded() -> None:
+    """Factors that are no batch norm's slope, though near one's, are a change of the kernel and no folding."""
+    slope = NORM["weight"] / np.sqrt(NORM["running_var"] + np.float32(2e-5))
+    site = site_of("conv2d", "conv", {"weight": KERNEL * slope[:, None, None, None]})
+    assert [one.code for one in explaining(site)] == ["G9"]
+
+
+def test_nearly_a_multiple_is_none() -> None:
+    """A factor that all values but many have, by a little more than rounding, is no factor."""
+    kernel = KERNEL * np.float32(2)
+    kernel[::2] *= np.float32(1 + 4e-6)
+    one = relation(KERNEL, kernel, Pool(WEIGHTS))
+    assert one is not None
+    assert one.kind != "scaled"

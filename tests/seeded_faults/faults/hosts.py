@@ -25,7 +25,7 @@ from layerdiff.subject import Subject, capture_expected, load_subject
 
 from . import small
 
-__all__ = ["HOSTS", "Host", "Side", "correct", "expected_side", "host", "reference_network"]
+__all__ = ["HOSTS", "Host", "Side", "correct", "expected_side", "host", "reference_network", "subject_of"]
 
 CANDIDATES = Path(__file__).resolve().parent.parent.parent / "candidates"
 
@@ -85,7 +85,8 @@ class Side:
 
 
 @cache
-def _subject(architecture: str, size: tuple[int, int], batch: int) -> Subject:
+def subject_of(architecture: str, size: tuple[int, int], batch: int) -> Subject:
+    """Weights, picture and input for one of torchvision's networks."""
     return load_subject(f"torchvision:{architecture}", "synthetic", [], size, batch)
 
 
@@ -94,12 +95,12 @@ def expected_side(name: str, size: tuple[int, int] = (64, 64), batch: int = 1) -
     """The expected network of that name, captured."""
     if name in small.NETWORKS:
         network = reference_network(name)
-        x = _subject("resnet18", size, batch).x
+        x = subject_of("resnet18", size, batch).x
         state = {
             key: tensor.numpy().copy() for key, tensor in network.state_dict().items() if tensor.is_floating_point()
         }
         return Side(capture(network, x), state, x)
-    subject = _subject(name, size, batch)
+    subject = subject_of(name, size, batch)
     return Side(capture_expected(subject, until=None), subject.weights.state, subject.x)
 
 
@@ -107,7 +108,7 @@ def expected_side(name: str, size: tuple[int, int] = (64, 64), batch: int = 1) -
 def _reference(name: str) -> nn.Module:
     if name in small.NETWORKS:
         return small.NETWORKS[name]()
-    return torchvision_model(name, _subject(name, (64, 64), 1).weights)
+    return torchvision_model(name, subject_of(name, (64, 64), 1).weights)
 
 
 def settings_of(name: str) -> nn.Module:

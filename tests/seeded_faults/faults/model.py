@@ -22,11 +22,18 @@ class Truth:
         must: ids of expected layers that must be named.
         one_of: of each of these sets at least one must be named; which, is a matter of view.
         output: whether nothing but what the network returns is wrong.
+        beside: layers that are right and that a cause may name all the same: what is wrong lies behind them.
     """
 
     must: frozenset[str]
     one_of: tuple[frozenset[str], ...] = ()
     output: bool = False
+    beside: frozenset[str] = frozenset()
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """All layers that a cause may name."""
+        return self.beside.union(self.must, *self.one_of)
 
     def fits(self, named: frozenset[str]) -> bool:
         """Whether exactly the right layers were named."""
@@ -59,6 +66,7 @@ class Fault:
         places: the places in a host where it applies; each is an id of an expected layer, or of a block.
         truths: all right answers for a planting at a place.
         causes: the codes that are right; more than one where the mutant truly is the same thing.
+        also: the codes of findings that tell a part of it: right beside a right cause, and not without one.
         why_causes: the reason, where there are several.
         keep: whether the candidate keeps its weights, because they are what is wrong.
         equivalent: whether the mutant computes the same function as the network it was made from.
@@ -67,7 +75,7 @@ class Fault:
         count: how many plantings of it are wanted.
         size: of the picture.
         batch: how many pictures.
-        input: for a fault before the network: from the right input and a generator to the wrong one.
+        prepare: for a fault before the network: the candidate's own preprocessing, from a PIL image.
     """
 
     code: str
@@ -77,15 +85,16 @@ class Fault:
     places: Callable[[Host], Sequence[str]]
     truths: Callable[[Host, str], Truths] = field(default=lambda host, place: exactly(place))
     causes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     why_causes: str = ""
     keep: bool = False
     equivalent: bool = False
     hosts: tuple[str, ...] = ()
     not_hosts: tuple[str, ...] = ()
-    count: int = 4
+    count: int = 3
     size: tuple[int, int] = (64, 64)
     batch: int = 1
-    input: Callable[[np.ndarray[Any, Any], np.random.Generator], np.ndarray[Any, Any]] | None = None
+    prepare: Callable[[Any], np.ndarray[Any, Any]] | None = None
 
     @property
     def accepted(self) -> tuple[str, ...]:

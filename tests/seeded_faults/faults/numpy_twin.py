@@ -146,6 +146,25 @@ def outside(self: Any, _super: Any, x: Array) -> Array:
     return (x - self.running_mean.reshape(shape)) / scale * self.weight.reshape(shape) + self.bias.reshape(shape)
 
 
+def half(x: Array) -> Array:
+    return x.astype(np.float16).astype(x.dtype)
+
+
+def tf32(x: Array) -> Array:
+    """Eleven significant bits; Dekker's splitting."""
+    factor = x.dtype.type(2.0 ** ((24 if x.dtype == np.float32 else 53) - 11) + 1)
+    return x * factor - (x * factor - x)
+
+
+def rounded(self: Any, forward: Any, x: Array, rounding: Callable[[Array], Array]) -> Array:
+    """The layer with input and weights rounded; in half precision so is what it gives."""
+    own = self.arrays["weight"]
+    self.arrays["weight"] = rounding(own)
+    y: Array = forward(rounding(x))
+    self.arrays["weight"] = own
+    return half(y) if rounding is half else y
+
+
 def biased(conv: Any) -> Any:
     conv.bias = np.linspace(-0.3, 0.3, conv.out_channels, dtype=np.float32)
     return conv
@@ -205,7 +224,8 @@ NUMPY: tuple[Fault, ...] = (
           lambda host, b: exactly(f"{b}.conv1", f"{b}.conv2")),
     fault("G5", "zero-gamma", "the last norm's scale is zero", array("weight", np.zeros_like),
           lambda host: [f"{b}.bn2" for b in host.blocks]),
-    fault("H2", "half", "computed in float16", computes(lambda s, f, x: f(x.astype(np.float16).astype(x.dtype)).astype(np.float16).astype(x.dtype)), wide),
+    fault("H1", "tf32", "products of ten bits of mantissa", computes(lambda s, f, x: rounded(s, f, x, tf32)), wide),
+    fault("H2", "half", "computed in float16", computes(lambda s, f, x: rounded(s, f, x, half)), wide),
     fault("K5", "batch-statistics", "statistics of the batch", computes(statistics), norms, causes=("K5", "K1"),
           why_causes="batch statistics in eval, whatever the reason", batch=2),
 )  # fmt: skip

@@ -9,8 +9,9 @@ import numpy as np
 
 from .convolution import CONVOLUTION
 from .equivalents import EQUIVALENTS
+from .further import FURTHER
 from .hosts import HOSTS, MAIN
-from .inputs import LABELS
+from .inputs import INPUTS
 from .loading import LOADING
 from .model import Fault, Planting
 from .normalisation import NORMALISATION
@@ -21,7 +22,7 @@ from .structure import STRUCTURE
 __all__ = ["FAULTS", "equivalents", "plantings"]
 
 FAULTS: tuple[Fault, ...] = (
-    *STRUCTURE, *CONVOLUTION, *NORMALISATION, *POOLING, *LOADING, *LABELS, *NUMPY, *EQUIVALENTS,
+    *STRUCTURE, *CONVOLUTION, *NORMALISATION, *POOLING, *LOADING, *INPUTS, *FURTHER, *NUMPY, *EQUIVALENTS,
 )  # fmt: skip
 
 

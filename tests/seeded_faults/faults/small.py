@@ -1,7 +1,7 @@
 """Small residual networks in which faults show that a plain ResNet hides.
 
 In a plain ResNet the max-pool sees nothing below zero, the map is one pixel where it is flattened, no average is
-taken over padding and no block gets negative input. Here each of these is otherwise.
+taken over padding, no convolution has a bias and no block gets negative input. Here each of these is otherwise.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["NETWORKS"]
 class Block(nn.Module):
     """conv, bn, relu, conv, bn, add, relu; the projection averages first where `averaged`."""
 
-    def __init__(self, before: int, channels: int, stride: int, averaged: bool = False) -> None:
+    def __init__(self, before: int, channels: int, stride: int, averaged: bool = False, bias: bool = False) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=bias)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=bias)
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample: nn.Sequential | None = None
         if averaged:
@@ -59,6 +59,25 @@ class PreBlock(nn.Module):
         """(n, channels, h, w) in and out."""
         out = self.conv1(self.relu(self.bn1(x)))
         out = self.conv2(self.relu(self.bn2(out)))
+        y: Tensor = out + x
+        return y
+
+
+class ReluFirstBlock(nn.Module):
+    """relu, conv, bn, relu, conv, bn, add: the shortcut carries what the first ReLU takes."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.conv1 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) in and out."""
+        out = self.bn1(self.conv1(self.relu(x)))
+        out = self.bn2(self.conv2(self.relu(out)))
         y: Tensor = out + x
         return y
 
@@ -122,7 +141,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "pool_first": _seeded(lambda: Small([Block(16, 16, 1), Block(16, 32, 2)], 32, relu_last=True)),
     "averaged": _seeded(lambda: Small([Block(16, 32, 2, averaged=True), Block(32, 32, 1)], 32)),
     "preact": _seeded(lambda: Small([PreBlock(16), PreBlock(16)], 16, relu_last=False)),
+    "relu_first": _seeded(lambda: Small([ReluFirstBlock(16), ReluFirstBlock(16), ReluFirstBlock(16)], 16)),
     "wide_head": _seeded(lambda: Small([Block(16, 16, 1), Block(16, 32, 2)], 32, pool=4)),
+    "biased": _seeded(lambda: Small([Block(16, 16, 1, bias=True), Block(16, 32, 2)], 32)),
     "square_head": _seeded(lambda: Small([Block(16, 16, 1), Block(16, 32, 2)], 32, classes=32)),
 }
 """By name; each call gives the same network."""

@@ -87,10 +87,18 @@ class Lane:
             return Found(float32_only=self._ended)
         found = Found()
         if pair.actual:
+            at = part
             alone = self._alone(part, found)
-            self._end_to_end(part, alone, found)
-            if alone is not None and part.known and found.measures and found.measures[0].probe == "activations":
-                self._dense(part, found)
+            if _differs(found) and (own := self._at_its_own_size(part)) is not None:
+                at, again = own, Found()
+                alone = self._alone(at, again)
+                if alone is None or _differs(again):
+                    at, alone = part, None
+                else:
+                    found = again
+            self._end_to_end(part, alone if at is part else None, found)
+            if alone is not None and at.known and found.measures and found.measures[0].probe == "activations":
+                self._dense(at, found)
         return found
 
     def reproduces(self, side: str, trace: Trace) -> bool:
@@ -171,6 +179,26 @@ class Lane:
             found.measures.append(_compare("activations", part.output, output, lambda: _known(part.allowance)))
         return played
 
+    def _at_its_own_size(self, part: Part) -> Part | None:
+        """The pair's expected operations, played on what the candidate gives to its own; None where that says nothing.
+
+        Where maps have another size than they should, because of something before, operations that hold numbers which
+        the code took from a shape cannot be run again on a map of the right size: `sum / (h * w)` would divide by
+        the wrong one. Whether they are right is seen at the size that they were made for.
+        """
+        pair, needed = part.pair, outside_inputs(part.pair.actual)
+        if part.feeds is None or not any(op.kind in _SIZED for op in pair.actual):
+            return None
+        try:
+            own = {feed: self._candidate.value(layer) for feed, layer in zip(pair.feeds, needed, strict=True)}
+            if all(own[feed].shape == value.shape for feed, value in zip(pair.feeds, part.feeds, strict=True)):
+                return None
+            played, _ = play(pair.expected, own)
+        except Exception:
+            # What does not run on a map of that size, is not judged on one.
+            return None
+        return Part(pair, tuple(played), tuple(own[feed] for feed in pair.feeds))
+
     def _cannot(self, pair: Pair, problem: str, why: str, found: Found) -> None:
         if self._own:
             found.problems.append(problem)
@@ -230,6 +258,15 @@ class Lane:
         if output.shape == want.shape and output.dtype == want.dtype:
             same = Part(pair, tuple(expected), None)
             found.measures.append(_compare("dense", want, output, lambda: _known(same.allowance)))
+
+
+_SIZED = frozenset({"div", "mul", "view", "reshape", "unflatten", "expand", "unfold", "fold", "as_strided", "pad",
+                    "narrow", "getitem"})  # fmt: skip
+"""Kinds that are written with numbers which come from the shape of a map."""
+
+
+def _differs(found: Found) -> bool:
+    return bool(found.problems) or any(one.ratio is None or one.ratio > 1 for one in found.measures)
 
 
 def _compare(probe: Probe, expected: Array, actual: Array, allowance: Callable[[], Array]) -> Measure:

@@ -149,10 +149,11 @@ class _Work:
         changed = False
         for layer, one in seen.seen.items():
             search = one.search
-            if search is None or search.repaired is None or not one.wrong:
+            if search is None or not search.repaired or not one.wrong:
                 continue
             self.findings += [in_context(_of_cause(cause, one), one.pair, seen.trace) for cause in search.causes]
-            self.trace = exchanged(self.trace, {one.pair.actual[-1].layer: search.repaired})
+            actual = one.pair.actual
+            self.trace = exchanged(self.trace, {actual[-1].layer: search.repaired}, {op.layer for op in actual[:-1]})
             self.known.pop(layer, None)
             changed = True
         if changed:

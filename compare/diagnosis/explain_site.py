@@ -38,12 +38,12 @@ class Search:
 
     Attributes:
         causes: one, or several that together explain it; empty where nothing does.
-        repaired: what stands in the candidate's place with all of them undone; None where nothing explains it.
+        repaired: what stands in the candidate's place with all of them undone; empty where nothing explains it.
         nearest: the hypotheses that came nearest, the best first.
     """
 
     causes: tuple[Cause, ...] = ()
-    repaired: Op | None = None
+    repaired: tuple[Op, ...] = ()
     nearest: tuple[Hypothesis, ...] = ()
 
 
@@ -82,7 +82,7 @@ def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> S
         best, result = found[0]
         # Of what explains it, the simplest is named; only what is as simple explains it just as well.
         others = {(one.code, one.title): one for one, _ in found[1:] if one.code != best.code and one.rank == best.rank}
-        return Search((Cause(best, result, tuple(others.values())),), result.op, nearest)
+        return Search((Cause(best, result, tuple(others.values())),), result.ops, nearest)
     for one in missed if depth > 1 else ():
         combined = _then(one, stop, tell, depth)
         if combined is not None:
@@ -98,7 +98,7 @@ def _by_settings(stop: Stop) -> Search:
         result = undone(one, stop)
         if result is not None and result.own:
             cause = replace(one, evidence=(*one.evidence, f"it raises {stop.failure}"))
-            return Search((Cause(cause, result),), result.op)
+            return Search((Cause(cause, result),), result.ops)
     return Search(nearest=tuple(tried_))
 
 
@@ -126,7 +126,7 @@ def _cast(stop: Stop) -> Search:
         rank=0,
     )
     result = undone(one, stop)
-    return Search(nearest=(one,)) if result is None else Search((Cause(one, result),), result.op)
+    return Search(nearest=(one,)) if result is None else Search((Cause(one, result),), result.ops)
 
 
 def _then(first: Hypothesis, stop: Stop, tell: Callable[[str], None], depth: int) -> Search | None:
@@ -139,7 +139,7 @@ def _then(first: Hypothesis, stop: Stop, tell: Callable[[str], None], depth: int
     if op is None or rest is None:
         return None
     search = explain(replace(stop, site=rest, pair=replace(stop.pair, actual=(op,))), tell, depth - 1)
-    if not search.causes or search.repaired is None:
+    if not search.causes or not search.repaired:
         return None
     last = search.causes[-1].undone
     how = Undone(search.repaired, f"{last.how}, the other one undone too", last.ratio)

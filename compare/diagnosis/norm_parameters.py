@@ -87,7 +87,7 @@ def _causes(held: _Held) -> Iterator[tuple[Cause, tuple[str, ...]]]:
             yield from ((cause, ()) for cause in causes)
             return
     roles = frozenset(held.relations)
-    if roles <= _STATISTICS:
+    if roles <= _STATISTICS and all(_is_near(held, role) for role in roles):
         yield _moved(held)
         return
     first = next(iter(held.relations))
@@ -118,8 +118,7 @@ def _swapped(held: _Held) -> tuple[Cause, ...]:
     for order in permutations(roles):
         # All of them moved: what is at its place is not among them.
         if all(
-            np.array_equal(held.have[role], held.site.op.parameters[source])
-            for role, source in zip(roles, order, strict=True)
+            _is(held.have[role], held.site.op.parameters[source], role) for role, source in zip(roles, order, strict=True)
         ):
             text = (
                 f"{roles[0]} and {roles[1]} are swapped"
@@ -128,6 +127,11 @@ def _swapped(held: _Held) -> tuple[Cause, ...]:
             )
             return (Cause("C4", text, "assign weight, bias, running_mean and running_var by name, not by place"),)
     return ()
+
+
+def _is(have: Array, other: Array, role: str) -> bool:
+    """Whether a parameter is another one; as a variance, a mean may have been made positive."""
+    return np.array_equal(have, other) or (role == "running_var" and np.array_equal(have, np.abs(other)))
 
 
 def _of_other(held: _Held) -> tuple[Cause, ...]:
@@ -201,6 +205,14 @@ def _moved(held: _Held) -> tuple[Cause, tuple[str, ...]]:
         "call eval() before any forward pass, or load the weights again",
     )
     return cause, _momentum(held)
+
+
+def _is_near(held: _Held, role: str) -> bool:
+    """Whether a parameter still goes with the expected one, as it does after a few steps away from it."""
+    both = [np.ravel(one).astype(np.float64) for one in (held.have[role], held.want[role])]
+    if any(one.std() == 0 for one in both):
+        return False
+    return float(np.corrcoef(both[0], both[1])[0, 1]) > 0.3
 
 
 def _momentum(held: _Held) -> tuple[str, ...]:

@@ -358,7 +358,7 @@ def _shortcut_of(op: Op, found: Anomalies) -> bool:
 
 
 _PATTERNS: tuple[Pattern, ...] = (
-    pre_activation, folded_without_shift, deep_stem,
+    folded_without_shift, pre_activation, deep_stem,
     _blocks_missing, _blocks_too_many, _shortcut_forgotten, _projection, _averaged, _swapped_with_norm, _relu_around_addition,
     _relu_missing, _too_many, _left_out, _wiring,
 )  # fmt: skip

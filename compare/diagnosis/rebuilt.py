@@ -31,8 +31,6 @@ def pre_activation(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
             continue
         if not any(op.kind == "batch_norm" for op in theirs) or _convolutions(ours) != _convolutions(theirs):
             continue
-        add = pair.expected[-1]
-        behind = [op for op in found.missing if op.kind == "relu" and op.inputs == (add.layer,)]
         yield Difference(
             "A10", "batch norm and ReLU run before the convolutions (ResNet v2), the reference's behind them",
             "let each convolution run before its batch norm, and the last ReLU behind the addition",
@@ -80,10 +78,6 @@ def _is_inside(layer: str, graph: Graph) -> bool:
 def _follows_add(op: Op, graph: Graph) -> bool:
     before = graph.ops.get(op.inputs[0])
     return op.kind == "relu" and before is not None and before.kind in {"add", "batch_norm", "max_pool2d"}
-
-
-def _counts(ops: list[Op]) -> list[str]:
-    return sorted(op.kind for op in ops)
 
 
 def _convolutions(ops: list[Op]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -48,9 +48,16 @@ def edited(trace: Trace, edit: Edit, x: Array, *, returned_by: str | None = None
     return returning(replace(trace, ops=ops), returned_by or trace.returned_by, x)
 
 
-def exchanged(trace: Trace, runs: Mapping[str, Op]) -> Trace:
-    """The trace with some operations exchanged for others of the same inputs, by the id of those that go."""
-    return replace(trace, ops=tuple(runs.get(op.layer, op) for op in trace.ops))
+def exchanged(trace: Trace, pairs: Mapping[str, tuple[Op, ...]], gone: Set[str]) -> Trace:
+    """The trace with some operations exchanged for others.
+
+    Args:
+        trace: the candidate's.
+        pairs: what comes in the place of an operation, by its id, which the last of them has too.
+        gone: ids of operations that go without anything in their place.
+    """
+    ops = [new for op in trace.ops if op.layer not in gone for new in pairs.get(op.layer, (op,))]
+    return replace(trace, ops=tuple(ops))
 
 
 def in_order(ops: Sequence[Op]) -> tuple[Op, ...] | None:

@@ -24,13 +24,13 @@ class Undone:
     """The candidate's operations with one thing as expected.
 
     Attributes:
-        op: stands in the place of all of them.
+        ops: stand in the place of all of them; the last has the id of their last.
         how: what was run again, in words.
         ratio: the greatest quotient of error and allowance then; at most 1.
         own: whether it was the candidate's own code that ran.
     """
 
-    op: Op
+    ops: tuple[Op, ...]
     how: str
     ratio: float
     own: bool = False
@@ -46,7 +46,7 @@ def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
     if op is not None:
         ratio = _ratio(op, stop)
         if ratio <= 1:
-            return Undone(op, f"run again with {_exchanged_words(hypothesis)}", ratio, own=True)
+            return Undone((op,), f"run again with {_exchanged_words(hypothesis)}", ratio, own=True)
     if hypothesis.residual is not None and hypothesis.residual <= 1:
         return Undone(exchanged_for(stop), "what it gives is what this mistake gives, run beside it; without it", 0.0)
     return None
@@ -58,19 +58,20 @@ def varied(hypothesis: Hypothesis, stop: Stop) -> Op | None:
         return None
     actual = stop.pair.actual
     if hypothesis.attributes or hypothesis.parameters:
-        if len(actual) != 1 or actual[0].vary is None:
+        # Where a step of its own stands beside it (a padding), it is the operation itself that is run otherwise.
+        of_kind = [op for op in actual if op.kind == stop.pair.expected[-1].kind] if len(actual) > 1 else list(actual)
+        one = of_kind[0] if len(of_kind) == 1 else None
+        run = one.vary(hypothesis.attributes, hypothesis.parameters) if one is not None and one.vary else None
+        if one is None or run is None:
             return None
-        run = actual[0].vary(hypothesis.attributes, hypothesis.parameters)
-        if run is None:
-            return None
-        one = replace(
-            actual[0],
+        changed = replace(
+            one,
             run=run,
             native=False,
-            attributes={**actual[0].attributes, **hypothesis.attributes},
-            parameters={**actual[0].parameters, **hypothesis.parameters},
+            attributes={**one.attributes, **hypothesis.attributes},
+            parameters={**one.parameters, **hypothesis.parameters},
         )
-        actual = (one,)
+        actual = tuple(changed if op is one else op for op in actual)
     if hypothesis.after:
         first = replace(hypothesis.after[0], inputs=(actual[-1].layer,))
         actual = (*actual, first, *hypothesis.after[1:])
@@ -93,15 +94,18 @@ def as_one(ops: Sequence[Op], last: Op) -> Op:
     return replace(last, inputs=needed, run=run, native=False, vary=None, in_place=False)
 
 
-def exchanged_for(stop: Stop) -> Op:
-    """The expected operations under the candidate's id, taking what the candidate's take."""
+def exchanged_for(stop: Stop) -> tuple[Op, ...]:
+    """The expected operations in the candidate's place, taking what the candidate's take."""
     expected, last = stop.pair.expected, stop.pair.actual[-1]
-    own = dict(zip(stop.pair.feeds, outside_inputs(stop.pair.actual), strict=True))
-    wanted = outside_inputs(expected)
-    one = as_one(expected, expected[-1])
-    first = outside_inputs(stop.pair.actual)[0]
-    inputs = tuple(own.get(layer, first) for layer in (wanted if len(expected) > 1 else one.inputs))
-    return replace(one, layer=last.layer, path=last.path, inputs=inputs, source=last.source)
+    needed = outside_inputs(stop.pair.actual)
+    names = dict(zip(stop.pair.feeds, needed, strict=True))
+    found = []
+    for op in expected:
+        layer = last.layer if op is expected[-1] else f"{last.layer}.{op.path.rpartition('.')[2]}"
+        inputs = tuple(names.get(name, needed[0]) for name in op.inputs)
+        found.append(replace(op, layer=layer, path=layer, inputs=inputs, source=last.source))
+        names[op.layer] = layer
+    return tuple(found)
 
 
 def sampled(op: Op, stop: Stop, site: Site) -> Site | None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from layerdiff.compare.allowance import Call
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.linears import hypotheses
+from layerdiff.compare.diagnosis.rules import KIT_RULES
 from layerdiff.compare.diagnosis.site import Sample, Site
 from layerdiff.compare.diagnosis.trial import tried
 from layerdiff.compare.trace import Array, Op
@@ -53,7 +55,8 @@ MISTAKES: dict[str, tuple[Wrong, str, str]] = {
     "no bias": (lambda x, w, b: x @ w.T, "F7", "not added"),
     "bias twice": (lambda x, w, b: x @ w.T + b + b, "F7", "twice"),
     "bias subtracted": (lambda x, w, b: x @ w.T - b, "F7", "subtracted"),
-    "dropout of 0.2 scaled": (lambda x, w, b: (x * 1.25) @ w.T + b, "J7", "by 1.25: 1/(1 - p) of a dropout with p = 0."),
+    "dropout of 0.2 scaled": (
+        lambda x, w, b: (x * 1.25) @ w.T + b, "J7", "by 1.25: 1/(1 - p) of a dropout with p = 0.2"),
     "dropout of 0.2 before": (lambda x, w, b: (x * 0.8) @ w.T + b, "J7", "by 0.8: 1 - p of a dropout with p = 0.2"),
     "scaled after": (lambda x, w, b: 0.0725 * (x @ w.T + b), "J7", "the output of the linear layer is multiplied"),
     "softmax": (lambda x, w, b: (x @ w.T + b).softmax(-1), "F4", "a softmax is applied to the logits"),
@@ -115,3 +118,10 @@ def test_logits_that_cancel_move_what_is_behind_them(name: str) -> None:
     assert step.run is not None
     exact = step.run(*site.real.inputs)
     assert (np.abs(exact - site.real.got) > 16 * 2.0**-24 * np.abs(exact)).any()
+    call = Call(step.attributes, step.parameters, site.real.inputs, exact)
+    of_logits = KIT_RULES["linear"].allowance(replace(call, output=site.real.want))
+    allowed = KIT_RULES["linear_head"].allowance(call)
+    assert of_logits is not None
+    assert allowed is not None
+    slope = {"softmax": exact, "log-softmax": 1.0, "sigmoid": exact * (1 - exact)}[name]
+    assert (allowed >= slope * of_logits).all()

@@ -135,7 +135,7 @@ def test_a_stride_in_another_place_is_one_finding_and_a_missing_one_another(make
 
     assert (one.code, one.convention, one.confirmed) == ("A2", True, True)
     assert one.layers == ("layer2.0.conv1", "layer2.0.conv2", "layer4.0.conv1", "layer4.0.conv2")
-    assert told(found) == [("A3", ("layer3.0.conv1",)), ("A9", ("layer3.0.downsample.0",))]
+    assert told(found) == [("A3", ("layer3.0.conv1", "layer3.0.downsample.0"))]
 
 
 def test_one_mistake_in_many_layers_is_one_finding(make_resnet, x):

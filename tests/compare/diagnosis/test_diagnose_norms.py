@@ -284,7 +284,7 @@ def test_a_round_factor_is_a_correction_only_for_as_many_places(k: float, places
 
 
 def test_sums_in_any_order_are_within_the_allowance_of_own_statistics() -> None:
-    """Means of many elements, added up one by one in float32, move a batch norm further than its other roundings may."""
+    """Means of many elements, added up one by one in float32, move more than a batch norm may."""
 
     def one_by_one(x: Tensor) -> Tensor:
         flat = x.transpose(0, 1).flatten(1).numpy()

@@ -426,3 +426,12 @@ def test_nearly_a_multiple_is_none() -> None:
     one = relation(KERNEL, kernel, Pool(WEIGHTS))
     assert one is not None
     assert one.kind != "scaled"
+
+
+def test_a_batch_norm_that_holds_its_parameters_in_four_dimensions_gets_them_so() -> None:
+    """Parameters of the shape (1, c, 1, 1) are compared by value, and given back in that shape."""
+    site = site_of("batch_norm", "bn", but(running_var=INITIAL["running_var"]))
+    shown = {role: array.reshape(1, -1, 1, 1) for role, array in site.others[0].parameters.items()}
+    (found,) = explaining(replace(site, others=(replace(site.others[0], parameters=shown),)))
+    assert found.code == "G4"
+    assert {role: array.shape for role, array in found.parameters.items()} == {"running_var": (1, 8, 1, 1)}

@@ -57,10 +57,9 @@ def plain(x: Tensor, w: Tensor, b: Tensor, m: Tensor, v: Tensor, e: float) -> Te
 
 
 def mean_and_var_swapped(edit: Edit, layer: str) -> None:
-    """The variances land in the mean, and the means, made positive, in the variance."""
+    """The variances land in the mean, and the means in the variance: NaN wherever one of these is negative."""
     norm = copy.deepcopy(edit.like(layer))
-    mean, var = norm.running_mean.clone(), norm.running_var.clone()
-    norm.running_mean.data, norm.running_var.data = var, mean.abs() + 1e-2
+    norm.running_mean.data, norm.running_var.data = norm.running_var.clone(), norm.running_mean.clone()
     edit.put(layer, norm)
 
 
@@ -180,7 +179,7 @@ NORMALISATION: tuple[Fault, ...] = (
     Fault("C4", "gamma-and-beta", "weight and bias were assigned the other way round", gamma_and_beta_swapped, norms,
           keep=True, count=3),
     Fault("C4", "swapped-in-code", "the code takes the mean for the variance",
-          put_formula(lambda x, w, b, m, v, e: (x - v) / torch.sqrt(m.abs() + e) * w + b), norms, keep=True, count=3),
+          put_formula(lambda x, w, b, m, v, e: (x - v) / torch.sqrt(m + e) * w + b), norms, keep=True, count=3),
     Fault("C5", "along-width", "parameters lie along W", along_width,
           lambda host: [] if host.bottleneck else WIDTH_IS_CHANNELS, keep=True, size=(40, 256), count=3),
     Fault("C6", "per-sample", "statistics of each picture", put_formula(per_sample), norms,

@@ -73,7 +73,7 @@ def block(forward: Callable[[Any, Array], Array]) -> Callable[[Any, str], None]:
 def swapped_arrays(first: str, second: str) -> Callable[[Any, str], None]:
     def plant(network: Any, layer: str) -> None:
         arrays = of(network, layer).arrays
-        arrays[first], arrays[second] = arrays[second].copy(), np.abs(arrays[first]) + np.float32(1e-2)
+        arrays[first], arrays[second] = arrays[second], arrays[first]
 
     return plant
 

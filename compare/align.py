@@ -13,8 +13,9 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
+from layerdiff.compare.drafts import Group
 from layerdiff.compare.graph import Graph
-from layerdiff.compare.grouping import Group, grouped
+from layerdiff.compare.grouping import grouped
 from layerdiff.compare.names import plain_name
 from layerdiff.compare.pairs import Alignment, Confidence, Pair, outside_inputs
 from layerdiff.compare.resemblance import gap_costs, resemblance, same_parameters

@@ -340,9 +340,7 @@ class _Watch(TorchFunctionMode):
                 return
             again = ModuleCall(call.module, given.emptied())
             own = own_tensors(call.module)
-            roles = {
-                role: name for role, tensor in what.tensors.items() for name, one in own.items() if one is tensor
-            }
+            roles = {role: name for role, tensor in what.tensors.items() for name, one in own.items() if one is tensor}
             op = self._op(call.path, what, given.inputs, output, again, module_varied(again, roles))
         folded = replace(op, inner=inside)
         self._recorder.fold(call.start, folded, output, lambda: array_of(output))
@@ -412,7 +410,9 @@ class _Watch(TorchFunctionMode):
             "", "", "", type(error).__name__, _first_line(error), source=line_of_traceback(error.__traceback__)
         )
 
-    def _keep_crash(self, error: Exception, path: str, what: _What, inputs: Sequence[Tensor], call: FunctionCall | ModuleCall) -> None:
+    def _keep_crash(
+        self, error: Exception, path: str, what: _What, inputs: Sequence[Tensor], call: FunctionCall | ModuleCall
+    ) -> None:
         if self._crash is not None and self._crash[0] is error:
             return
         # Of what it would have made nothing is known.

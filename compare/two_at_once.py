@@ -30,7 +30,7 @@ def two_at_once(expected: Trace, network: Any, x: Array, *, seed: int) -> tuple[
         seed: of the bound, where the outputs are not the same to the bit.
     """
     halves = [x[:, :, ::2, ::2], x] if min(x.shape[2:]) >= 2 * _LEAST else [x]
-    said, notes = "", []
+    said, notes = "", list[str]()
     for image in halves:
         pair = np.ascontiguousarray(np.concatenate([image, image[:, :, ::-1]]))
         want = _output(expected, pair)

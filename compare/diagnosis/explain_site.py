@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from layerdiff.compare.diagnosis.hypotheses import hypotheses
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.trial import tried
-from layerdiff.compare.diagnosis.undo import Undone, sampled, undone, varied
+from layerdiff.compare.diagnosis.undo import Undone, as_one, sampled, undone, undone_as, varied
 from layerdiff.compare.diagnosis.walk import Stop
+from layerdiff.compare.kinds import MOVING
 from layerdiff.compare.trace import Op
 
 __all__ = ["Cause", "Search", "explain"]
@@ -64,6 +65,9 @@ def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> S
         return _cast(stop)
     found: list[tuple[Hypothesis, Undone]] = []
     missed: list[Hypothesis] = []
+    rearranged = _rearranged(stop)
+    if rearranged is not None:
+        return rearranged
     for hypothesis in hypotheses(site):
         tell(f"{site.layer}: {hypothesis.title}")
         one = tried(hypothesis, site) if hypothesis.model else hypothesis
@@ -88,6 +92,31 @@ def explain(stop: Stop, tell: Callable[[str], None], depth: int = _DEEPEST) -> S
         if combined is not None:
             return replace(combined, nearest=nearest)
     return Search(nearest=nearest)
+
+
+def _rearranged(stop: Stop) -> Search | None:
+    """The search where a layer is right once its numbers are not moved about before or behind it."""
+    ops = stop.pair.actual
+    moving = [op for op in ops if op.kind in MOVING and op.kind != "pad" and len(op.inputs) == 1]
+    rest = [op for op in ops if op not in moving]
+    if not moving or not any(op.kind == stop.pair.expected[-1].kind for op in rest):
+        return None
+    sources = {op.layer: op.inputs[0] for op in moving}
+    bare = []
+    for op in rest:
+        inputs = op.inputs
+        while any(name in sources for name in inputs):
+            inputs = tuple(sources.get(name, name) for name in inputs)
+        bare.append(replace(op, inputs=inputs))
+    words = " and ".join(dict.fromkeys(op.kind for op in moving))
+    one = Hypothesis(
+        "F3",
+        f"{words} {'moves' if len(moving) == 1 else 'move'} the numbers about",
+        "permute axes with permute; view and reshape only read the numbers in another shape",
+        evidence=tuple(f"{op.layer} ({op.kind})" for op in moving),
+    )
+    result = undone_as(as_one(bare, ops[-1]), f"run again without {words}", stop)
+    return None if result is None else Search((Cause(one, result),), result.ops)
 
 
 def _by_settings(stop: Stop) -> Search:

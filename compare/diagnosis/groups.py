@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from layerdiff.compare.allowance import is_pair
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.kit import Step, chain, conv2d, max_pool2d, pad, relu
 from layerdiff.compare.diagnosis.site import Site
@@ -69,8 +70,9 @@ def _step(conv: Op, weight: Array, bias: Array) -> Step:
 def _pools(site: Site, pool: Op) -> Iterator[Hypothesis]:
     """A ReLU and a max-pool in either order, one of them missing, or the pool padded with zeros."""
     names = ("kernel_size", "stride", "padding")
-    kernel_size, stride, padding = (pool.attributes[name] for name in names)
-    assert isinstance(kernel_size, tuple) and isinstance(stride, tuple) and isinstance(padding, tuple)
+    kernel_size, stride, padding = (cast('tuple[int, int]', pool.attributes[name]) for name in names)
+    if not (is_pair(kernel_size) and is_pair(stride) and is_pair(padding)):
+        return
     plain = max_pool2d(kernel_size, stride, padding)
     zeros = (pad(padding[1], padding[1], padding[0], padding[0]), max_pool2d(kernel_size, stride))
     yield Hypothesis("E1", "the ReLU in the stem is missing", "put it in", model=chain(site.op.inputs, plain), rank=1)

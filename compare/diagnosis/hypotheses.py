@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from layerdiff.compare.diagnosis import (
+    activations,
+    additions,
+    convs,
+    flattens,
+    groups,
+    labels,
+    linears,
+    norms,
+    numerics,
+    poolings,
+    weights,
+)
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.site import Site
 
 __all__ = ["hypotheses"]
 
-# For as long as not all of them are written.
-_NAMES = ("weights", "norms", "convs", "linears", "poolings", "activations", "additions", "flattens", "groups", "numerics")
+_SOURCES: tuple[Callable[[Site], Iterator[Hypothesis]], ...] = (
+    weights.hypotheses,
+    norms.hypotheses,
+    convs.hypotheses,
+    linears.hypotheses,
+    poolings.hypotheses,
+    activations.hypotheses,
+    additions.hypotheses,
+    flattens.hypotheses,
+    labels.hypotheses,
+    groups.hypotheses,
+    numerics.hypotheses,
+)
 
 
 def hypotheses(site: Site) -> Iterator[Hypothesis]:
     """What may be wrong at a site, the cheap and likely first; none of it is tried yet."""
-    for name in _NAMES:
-        if importlib.util.find_spec(f"layerdiff.compare.diagnosis.{name}") is not None:
-            try:
-                module = importlib.import_module(f"layerdiff.compare.diagnosis.{name}")
-            except (ImportError, SyntaxError):  # while it is being written
-                continue
-            yield from module.hypotheses(site)
+    for source in _SOURCES:
+        yield from source(site)

@@ -118,7 +118,8 @@ def _swapped(held: _Held) -> tuple[Cause, ...]:
     for order in permutations(roles):
         # All of them moved: what is at its place is not among them.
         if all(
-            _is(held.have[role], held.site.op.parameters[source], role) for role, source in zip(roles, order, strict=True)
+            _is(held.have[role], held.site.op.parameters[source], role)
+            for role, source in zip(roles, order, strict=True)
         ):
             text = (
                 f"{roles[0]} and {roles[1]} are swapped"

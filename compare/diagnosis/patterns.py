@@ -137,6 +137,25 @@ def _averaged(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
             )  # fmt: skip
 
 
+def _added_twice(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
+    """An addition too many, of what is added already."""
+    for op in found.extra:
+        if op.kind != "add":
+            continue
+        for pair in found.alignment.pairs:
+            if pair.expected[-1].kind != "add" or not pair.actual:
+                continue
+            other = pair.actual[-1]
+            twice = set(op.inputs) & set(other.inputs)
+            if twice and (other.layer in op.inputs or op.layer in other.inputs):
+                yield Difference(
+                    "A6", "the shortcut is added twice", "add it once", extra=(op,),
+                    pairs=(pair,) if op.layer in other.inputs else found.pairs_behind((op,)),
+                    layers=(pair.expected[-1].layer,),
+                    evidence=(f"{op.layer} adds {' and '.join(sorted(twice))} again",),
+                )  # fmt: skip
+
+
 def _leads_to(op: Op, add: Op, found: Anomalies) -> bool:
     """Whether all that `op` gives goes into `add`, through missing operations alone."""
     missing = {one.layer for one in found.missing}
@@ -301,17 +320,18 @@ def _left_out(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
     for chain in connected(found.missing):
         kinds = [op.kind for op in chain]
         words = " and ".join(dict.fromkeys(kinds))
+        verb = "is" if len(set(kinds)) == 1 else "are"
         if kinds == ["max_pool2d"]:
             yield Difference("A11", "the stem has no max-pooling", "put it in", missing=tuple(chain))
         elif set(kinds) <= MOVING | IDLE:
-            yield Difference("A15", f"{words} is missing", "put it in", missing=tuple(chain))
+            yield Difference("A15", f"{words} {verb} missing", "put it in", missing=tuple(chain))
         elif any(op.parameters for op in chain) and unused:
             yield Difference(
-                "A14", f"{words} is declared and never called", "call it in the forward pass", missing=tuple(chain),
+                "A14", f"{words} {verb} declared and never called", "call it in the forward pass", missing=tuple(chain),
                 evidence=(f"the candidate holds {', '.join(sorted(unused)[:4])} and never uses it",),
             )  # fmt: skip
         else:
-            yield Difference("A18", f"{words} is missing", "put it in", missing=tuple(chain))
+            yield Difference("A18", f"{words} {verb} missing", "put it in", missing=tuple(chain))
 
 
 # Inputs from elsewhere
@@ -359,7 +379,8 @@ def _shortcut_of(op: Op, found: Anomalies) -> bool:
 
 _PATTERNS: tuple[Pattern, ...] = (
     folded_without_shift, pre_activation, deep_stem,
-    _blocks_missing, _blocks_too_many, _shortcut_forgotten, _projection, _averaged, _swapped_with_norm, _relu_around_addition,
+    _blocks_missing, _blocks_too_many, _shortcut_forgotten, _projection, _averaged,
+    _added_twice, _swapped_with_norm, _relu_around_addition,
     _relu_missing, _too_many, _left_out, _wiring,
 )  # fmt: skip
 

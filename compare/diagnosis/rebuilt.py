@@ -27,7 +27,9 @@ def pre_activation(found: Anomalies, unused: Set[str]) -> Iterator[Difference]:
         ours, theirs = _branch(pair.expected[-1], found.here), _branch(pair.actual[-1], found.there)
         if not ours or not theirs or ours[0].kind != "conv2d" or ours[-1].kind != "batch_norm":
             continue
-        if theirs[-1].kind != "conv2d" or (theirs[0].kind == "conv2d" and _counts(theirs) == _counts(ours)):
+        add = pair.expected[-1]
+        behind = [op for op in found.missing if op.kind == "relu" and op.inputs == (add.layer,)]
+        if theirs[-1].kind != "conv2d" or (theirs[0].kind == "conv2d" and not behind):
             continue
         if not any(op.kind == "batch_norm" for op in theirs) or _convolutions(ours) != _convolutions(theirs):
             continue

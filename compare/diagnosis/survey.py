@@ -124,5 +124,5 @@ def _seen(stop: Stop, tell: Callable[[str], None]) -> Seen:
 
 
 def _counts(pair: Pair) -> bool:
-    """Whether what only the dense probe shows can be a fault: where there are parameters that may be wrong."""
-    return any(op.parameters for op in pair.expected)
+    """Whether what only the dense probe shows can be a fault: where parameters may be wrong, or its kind is."""
+    return any(op.parameters for op in pair.expected) or bool(pair.problems)

@@ -16,7 +16,7 @@ from layerdiff.compare.pairs import outside_inputs
 from layerdiff.compare.playback import play
 from layerdiff.compare.trace import Array, Op
 
-__all__ = ["Undone", "as_one", "exchanged_for", "sampled", "undone", "varied"]
+__all__ = ["Undone", "as_one", "exchanged_for", "sampled", "undone", "undone_as", "varied"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,24 @@ def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
     model gives what the candidate gives, the model without the mistake takes its place: that is the expected operation.
     """
     op = varied(hypothesis, stop)
-    if op is not None:
-        ratio = _ratio(op, stop)
-        if ratio <= 1:
-            return Undone((op,), f"run again with {_exchanged_words(hypothesis)}", ratio, own=True)
+    result = None if op is None else undone_as(op, f"run again with {_exchanged_words(hypothesis)}", stop)
+    if result is not None:
+        return result
     if hypothesis.residual is not None and hypothesis.residual <= 1:
         return Undone(exchanged_for(stop), "what it gives is what this mistake gives, run beside it; without it", 0.0)
     return None
+
+
+def undone_as(op: Op, how: str, stop: Stop) -> Undone | None:
+    """The candidate's own code in another form, run again; None where that is not within its allowance.
+
+    Args:
+        op: stands in the place of the pair's operations, and takes what they take.
+        how: what is different about it, in words.
+        stop: of the pair.
+    """
+    ratio = _ratio(op, stop)
+    return Undone((op,), how, ratio, own=True) if ratio <= 1 else None
 
 
 def varied(hypothesis: Hypothesis, stop: Stop) -> Op | None:

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from torchvision.models import resnet18, resnet50, resnext50_32x4d
 from torchvision.models.feature_extraction import get_graph_node_names
 
-from layerdiff.compare.capture import capture
+from layerdiff.compare.capture import capture, capture_to_the_end
 from layerdiff.compare.capture_torch import record_torch
 from layerdiff.compare.playback import Playback, run
+from layerdiff.compare.torch_facts import imprint_of
 from layerdiff.errors import InputError
 
 
@@ -578,3 +579,119 @@ def test_a_network_that_runs_nothing_is_refused(x):
 
     with pytest.raises(InputError, match="no operation ran"):
         capture(Nothing(), x)
+
+
+LAYOUTS = {
+    "unfold": lambda x: x.unfold(2, 2, 1),
+    "unfold twice": lambda x: x.unfold(2, 2, 2).unfold(3, 2, 2),
+    "every third": lambda x: x[..., ::3],
+    "one column": lambda x: x[..., 1:2],
+    "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
+    "permuted": lambda x: x.permute(0, 2, 3, 1),
+    "expanded": lambda x: x[:, :1].expand(-1, 5, -1, -1),
+    "one number many times": lambda x: x[0, 0, 0, 0].expand(3, 4),
+    "strided over itself": lambda x: x.as_strided((2, 3), (1, 1), 5),
+    "one with odd strides": lambda x: x.as_strided((1, 1, 1, 1), (9, 7, 5, 3), 3),
+    "one with a stride": lambda x: x.as_strided((1,), (4,), 1),
+    "empty": lambda x: x[:, :0],
+    "empty with odd strides": lambda x: x.as_strided((0, 3), (9, 9)),
+    "a number": lambda x: x.sum(),
+    "half of float16": lambda x: x.half()[..., 1:],
+    "bfloat16": lambda x: x.bfloat16().unfold(3, 3, 2),
+    "truth values": lambda x: x > 0,
+    "conjugated": lambda x: torch.complex(x, x).conj(),
+    "negated": lambda x: torch.complex(x, x).conj().imag,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_any_layout_of_memory_has_an_imprint(layout):
+    """However a tensor lies in memory it has an imprint, the same each time, and another once a value changes."""
+    values = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 6, 6)).astype(np.float32))
+    tensor, other = layout(values), layout(values + 1)
+
+    assert imprint_of(tensor) == imprint_of(tensor)
+    assert tensor.numel() == 0 or imprint_of(tensor) != imprint_of(other)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_any_layout_of_memory_is_captured(layout, x):
+    """A network whose values lie in memory in any way at all is captured, with the values that it has."""
+    trace = capture(_Inside(layout), x, keep=True)
+
+    assert trace.ops[-1].layer == trace.final
+    assert np.array_equal(trace.returned, x + 1)
+
+
+class _Inside(nn.Module):
+    """Makes a tensor of the layout to be tried, and returns something that can be judged."""
+
+    def __init__(self, layout):
+        super().__init__()
+        self.layout = layout
+
+    def forward(self, x):
+        torch.isnan(self.layout(x))
+        return x + 1
+
+
+def test_operations_in_bfloat16_run_again_as_they_ran(x):
+    """What runs in bfloat16 is held in float32, without any loss, and playing it gives the forward pass to the bit."""
+    network = nn.Sequential(_To(torch.bfloat16), nn.Conv2d(3, 4, 3).bfloat16(), nn.ReLU(), _To(torch.float32))
+
+    trace = capture(network.eval(), x, keep=True)
+
+    assert [op.dtype for op in trace.ops] == ["bfloat16", "bfloat16", "bfloat16", "float32"]
+    assert all(value.dtype == np.float32 for value in trace.values.values())
+    assert np.array_equal(Playback(trace.ops, x, watched=[trace.final]).take(trace.final), trace.returned)
+    assert not trace.unseen
+
+
+def test_an_operation_in_bfloat16_runs_in_float32_on_what_bfloat16_has_not(x):
+    """Given numbers that are none of bfloat16, an operation runs in the precision of these, as any other does."""
+    network = nn.Sequential(_To(torch.bfloat16), nn.Conv2d(3, 4, 3).bfloat16(), _To(torch.float32)).eval()
+    conv = capture(network, x).ops[1]
+    with torch.no_grad():
+        expected = network[1].float()(torch.from_numpy(x)).numpy()
+
+    assert np.array_equal(run(conv, [x]), expected)
+
+
+class _To(nn.Module):
+    def __init__(self, dtype):
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x):
+        return x.to(self.dtype)
+
+
+class Conv2d(nn.Module):
+    """Somebody's own, which refuses what it is given before it computes anything."""
+
+    def __init__(self, *, looks):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 3, 3, 3))
+        self.looks = looks
+
+    def forward(self, x):  # noqa: D102
+        if self.looks:
+            x = x * 2
+        raise ValueError("not like this\nand more")
+
+
+def test_an_own_layer_that_refuses_its_input_is_the_operation_that_raised(x):
+    """A layer of one's own that raises in Python, before anything ran in it, is the operation that raised."""
+    trace, crash = capture_to_the_end(nn.Sequential(nn.ReLU(), Conv2d(looks=False)), x)
+
+    assert (crash.layer, crash.kind, crash.error, crash.message) == ("1", "conv2d", "ValueError", "not like this")
+    assert crash.parameter_shapes == {"weight": (4, 3, 3, 3)}
+    assert [op.kind for op in trace.ops] == ["relu", "conv2d"]
+
+
+def test_an_own_layer_that_raises_half_way_is_not_taken_for_one_operation(x):
+    """Where something ran in it already, what ran is recorded, and the layer is not."""
+    trace, crash = capture_to_the_end(nn.Sequential(nn.ReLU(), Conv2d(looks=True)), x)
+
+    assert crash.layer == ""
+    assert [op.kind for op in trace.ops] == ["relu", "mul"]

@@ -130,23 +130,14 @@ def test_methods_that_cast_belong_to_the_layer_they_surround(cast):
 @pytest.mark.parametrize("cast", ["half", "bfloat16", "double"])
 def test_the_first_layer_in_another_precision_is_blamed(cast):
     """Where the network goes on in another precision, the layer that begins it is at fault, and the rest inherit."""
-
-    def inner(network, x):
-        given = getattr(x, cast)()
-        return functional.conv2d(given, network.conv2.weight.to(given.dtype), None, 1, 1)
-
-    def normed(network, x):
-        tensors = (getattr(network.bn2, name).to(x.dtype) for name in ("running_mean", "running_var", "weight", "bias"))
-        return functional.batch_norm(x, *tensors).float()
-
-    report = judged(inner=inner, normed=normed)
+    report = judged(pooled=lambda network, x: network.maxpool(network.relu(getattr(x, cast)())).float())
 
     assert report.verdict == "different"
-    assert blamed(report) == ["conv2"]
+    assert blamed(report) == ["relu"]
     if cast != "bfloat16":
         dtype = {"half": "float16", "double": "float64"}[cast]
-        assert reason(report, "conv2") == f"dtype: got {dtype} for inputs of float32, expected float32"
-    assert next(layer.status for layer in report.layers if layer.layer == "bn2") == "inherited"
+        assert reason(report, "relu") == f"dtype: got {dtype} for inputs of float32, expected float32"
+    assert next(layer.status for layer in report.layers if layer.layer == "maxpool") == "inherited"
 
 
 def test_a_cast_that_several_take_belongs_to_what_gives_it():

@@ -53,3 +53,36 @@ def test_what_mixes_the_images_of_a_batch_is_different(head, verdict, said):
 
     assert report.verdict == verdict
     assert said in report.output + "".join(report.notes)
+
+
+class _Same(_Net):
+    """Pads as TensorFlow does: as torch does at odd sizes, and at even ones otherwise."""
+
+    def __init__(self, pad, mixes):
+        super().__init__(_pooled)
+        self.conv = nn.Conv2d(3, 4, 3, stride=2)
+        for parameter in self.conv.parameters():
+            nn.init.normal_(parameter, generator=torch.Generator().manual_seed(3))
+        self.pad, self.mixes = pad, mixes
+
+    def forward(self, x):
+        y = super().forward(nn.functional.pad(x, self.pad(x)))
+        return y[:1].expand(x.shape[0], -1) if self.mixes else y
+
+
+def _same_padding(x):
+    left, top = (1 if side % 2 else 0 for side in (x.shape[3], x.shape[2]))
+    return (left, 1, top, 1)
+
+
+@pytest.mark.parametrize("mixes", [False, True], ids=["right", "mixes"])
+def test_a_difference_at_another_size_is_not_said_of_two_images(mixes):
+    """What differs at the smaller size already for one image is a note; what two images do is seen at the full size."""
+    x = np.random.default_rng(0).standard_normal((1, 3, 67, 99)).astype(np.float32)
+    expected = capture(_Same(lambda x: (1, 1, 1, 1), False).eval(), x)
+
+    report = judge_foreign(expected, _Same(_same_padding, mixes), x, weights=None, diagnose=False)
+
+    assert report.verdict == ("different" if mixes else "same")
+    assert "at 34x50 its output differs, though at 67x99 it is the same" in report.notes
+    assert ("for two images at once its output is another" in report.output) == mixes

@@ -243,8 +243,8 @@ HELD_NORMS: dict[str, tuple[dict[str, Array], str, str]] = {
     "zero gamma": (but(weight=np.zeros(8, np.float32)), "G5", "weight is all 0"),
     "affine not loaded": (but(weight=INITIAL["weight"], bias=INITIAL["bias"]), "C9", "weight and bias"),
     "another layer's": (OTHER_NORM, "G3", "the parameters are another layer's"),
-    "mean and var swapped": (
-        but(running_mean=NORM["running_var"], running_var=np.abs(NORM["running_mean"])), "K2", "have moved"),
+    "mean and var swapped, made positive": (
+        but(running_mean=NORM["running_var"], running_var=np.abs(NORM["running_mean"])), "C4", "are swapped"),
     "weight and bias swapped": (but(weight=NORM["bias"], bias=NORM["weight"]), "C4", "weight and bias are swapped"),
     "three in a ring": (
         but(weight=NORM["bias"], bias=NORM["running_mean"], running_mean=NORM["weight"]), "C4", "is used as weight"),

@@ -312,7 +312,7 @@ class _Watch(TorchFunctionMode):
             what = _of_module(call)
             for pick, tensor in tensors_in(output):
                 again = ModuleCall(call.module, call.arguments.emptied(), pick)
-                run = native_call(call.module) if what.native else again
+                run = native_call(call.module) if what.native and not _is_mixed(call) else again
                 vary = module_varied(again, {role: role for role in what.tensors})
                 op = self._op(call.path, what, call.arguments.inputs, tensor, run, vary)
                 self._recorder.add(op, tensor, lambda tensor=tensor: array_of(tensor))  # type: ignore[misc]
@@ -453,6 +453,12 @@ def _of_module(call: _Call) -> _What:
     kind, tensors = kind_of_module(call.module), own_tensors(call.module)
     native = len(call.arguments.slots) == 1 and is_native_module(call.module)
     return _What(kind, attributes_of(kind, call.module), tensors, tensors, native)
+
+
+def _is_mixed(call: _Call) -> bool:
+    """Whether a module computes with tensors of another precision than it is given."""
+    own = own_tensors(call.module).values()
+    return any(tensor.dtype != call.arguments.dtype for tensor in own)
 
 
 class _WatchingFailed(BaseException):

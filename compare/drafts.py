@@ -48,6 +48,7 @@ class Draft:
 
 
 def is_glue(op: Op) -> bool:
+    """Whether an operation does nothing, or only moves or casts the numbers of one value."""
     # Dropout that is at work is no filler.
     at_work = bool(op.attributes.get("training")) and op.attributes.get("p") != 0
     return op.kind in IDLE | MOVING and len(set(op.inputs)) == 1 and not op.parameters and not at_work

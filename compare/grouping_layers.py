@@ -76,6 +76,9 @@ def _with_part(own: tuple[Op, ...], draft: Draft) -> tuple[Op, ...] | None:
     if len(takers) != 1 or takers[0] not in free:
         return None
     joint = free[takers[0]]
+    if joint.kind == "identity":
+        # `sum(parts)` begins with 0.
+        return (*own, joint)
     if joint.kind not in _JOINTS or len(set(joint.inputs)) != len(joint.inputs):
         return None
     found = {last.layer: own} | {layer: part for layer in joint.inputs if (part := _part(layer, free, draft.there))}
@@ -94,7 +97,9 @@ def _part(layer: str, free: Mapping[str, Op], there: Graph) -> tuple[Op, ...]:
         return ()
     if op.kind in _PRODUCTS:
         return (*_slices_before((op,), free, there), op)
-    parts = [_part(name, free, there) for name in dict.fromkeys(op.inputs)] if op.kind in _JOINTS else [()]
+    parts = (
+        [_part(name, free, there) for name in dict.fromkeys(op.inputs)] if op.kind in _JOINTS | {"identity"} else [()]
+    )
     return (*(one for part in parts for one in part), op) if all(parts) else ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from layerdiff.compare.two_at_once import two_at_once
 from layerdiff.compare.verdict import settle
 from layerdiff.errors import InputError
 
-__all__ = ["Judging", "tensors_of"]
+__all__ = ["Judging", "tensors_of", "with_causes"]
 
 
 @dataclass(frozen=True)
@@ -96,24 +96,52 @@ class Judging:
         return self.x.shape[0] == 1 and trace.until is None and self.until is None
 
     def _diagnosed(self, report: Report, trace: Trace, network: Any) -> Report:
-        if not self.diagnose or report.verdict != "different":
+        if not self.diagnose:
             return report
-        try:
-            from layerdiff.compare.diagnosis.diagnose import diagnosed
-        except ImportError:
-            # Hypotheses are modelled in torch; NumPy networks are judged without it all the same.
-            return replace(report, notes=(*report.notes, "no causes were looked for: that needs torch"))
-
-        return diagnosed(
+        unused = frozenset(tensors_of(network)) - trace.used
+        return with_causes(
             report,
             self.expected,
             trace,
             self.x,
             seed=self.seed,
-            unused=frozenset(tensors_of(network)) - trace.used,
+            unused=unused,
             dtypes=self.dtypes,
-            tell=self.on_step,
+            on_step=self.on_step,
         )
+
+
+def with_causes(
+    report: Report,
+    expected: Trace,
+    actual: Trace,
+    x: Array,
+    *,
+    seed: int,
+    dtypes: Sequence[Dtype],
+    unused: frozenset[str] = frozenset(),
+    on_step: Callable[[str], None] | None = None,
+) -> Report:
+    """The report with the causes of what is different; see `diagnosis.diagnose`.
+
+    Args:
+        report: of the judge.
+        expected: the reference, captured on `x`.
+        actual: the candidate, likewise.
+        x: (n, c, h, w) float32.
+        seed: as the judge had it.
+        dtypes: precisions to judge the repaired candidate in.
+        unused: names of the tensors that the candidate holds and never uses.
+        on_step: called with what the diagnosis is doing, in words.
+    """
+    if report.verdict != "different":
+        return report
+    try:
+        from layerdiff.compare.diagnosis.diagnose import diagnosed
+    except ImportError:
+        # Hypotheses are modelled in torch; NumPy networks are judged without it all the same.
+        return replace(report, notes=(*report.notes, "no causes were looked for: that needs torch"))
+    return diagnosed(report, expected, actual, x, seed=seed, unused=unused, dtypes=dtypes, tell=on_step)
 
 
 def tensors_of(network: Any) -> dict[str, Array]:

@@ -56,11 +56,13 @@ class Arguments:
         leaves: every one, without the containers they came in.
         slots: which of them other operations made.
         spec: the containers.
+        dtype: of the first that another operation made; None for none.
     """
 
     leaves: tuple[Any, ...]
     slots: tuple[int, ...]
     spec: Any
+    dtype: torch.dtype | None = None
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -77,9 +79,14 @@ class Arguments:
         return args, kwargs
 
     def filled(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments and keywords with `tensors` in the slots, all other tensors in their precision."""
+        """Arguments and keywords with `tensors` in the slots, all other tensors in their precision.
+
+        In the precision in which it was called first, all others are as they were then: a batch norm may have its
+        parameters in float32 where its maps are float16.
+        """
+        dtype = None if tensors[0].dtype == self.dtype else tensors[0].dtype
         # What a function is given as its running statistics it may write to.
-        leaves = [_like(leaf, tensors[0].dtype, copy=_is_vector(leaf)) for leaf in self.leaves]
+        leaves = [_like(leaf, dtype, copy=_is_vector(leaf)) for leaf in self.leaves]
         for i, tensor in zip(self.slots, tensors, strict=True):
             leaves[i] = tensor
         args, kwargs = tree_unflatten(leaves, self.spec)
@@ -89,7 +96,8 @@ class Arguments:
 def flattened(args: Sequence[Any], kwargs: dict[str, Any], is_input: Callable[[Any], bool]) -> Arguments:
     """The arguments of a call, those for which `is_input` holds as its inputs."""
     leaves, spec = tree_flatten((tuple(args), kwargs))
-    return Arguments(tuple(leaves), tuple(i for i, leaf in enumerate(leaves) if is_input(leaf)), spec)
+    slots = tuple(i for i, leaf in enumerate(leaves) if is_input(leaf))
+    return Arguments(tuple(leaves), slots, spec, leaves[slots[0]].dtype if slots else None)
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ class ModuleCall:
 
     def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
         """What it gives for these inputs."""
-        dtype = tensors[0].dtype
+        dtype = None if tensors[0].dtype == self.arguments.dtype else tensors[0].dtype
         buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
         parameters = {name: _like(parameter, dtype) for name, parameter in self.module.named_parameters()}
         args, kwargs = self.arguments.filled(tensors)
@@ -147,13 +155,15 @@ def runner(call: TensorCall, *, draws: bool = True, dtypes: Sequence[torch.dtype
         dtypes: of what it was given when it was called first; see `_as_it_was`.
     """
     lacking = [dtype if is_lacking(dtype) else None for dtype in dtypes]
+    # Called when the operation runs: whether torch casts for it is part of what runs.
+    casts, cast_to = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def run(*inputs: Array) -> Array:
         tensors = [torch.from_numpy(array) for array in inputs]
         if any(lacking):
             tensors = [_as_it_was(tensor, dtype) for tensor, dtype in zip(tensors, lacking, strict=True)]
         kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
-        with torch.no_grad(), kept:
+        with torch.no_grad(), kept, torch.autocast("cpu", cast_to, enabled=casts):
             return array_of(call(tensors))
 
     return run
@@ -181,9 +191,10 @@ def picked(result: Any, pick: int | None) -> Tensor:
     return found
 
 
-def _like(leaf: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
+def _like(leaf: Any, dtype: torch.dtype | None, *, copy: bool = False) -> Any:
+    """A tensor in another precision, or as it is for None; anything else as it is."""
     if isinstance(leaf, Derived):
-        return leaf.like(dtype)
+        return leaf.tensor if dtype is None else leaf.like(dtype)
     if not isinstance(leaf, Tensor):
         return leaf
-    return leaf.to(dtype if leaf.is_floating_point() else leaf.dtype, copy=copy)
+    return leaf.to(dtype if dtype is not None and leaf.is_floating_point() else leaf.dtype, copy=copy)

@@ -255,14 +255,21 @@ class _Judging:
     def _onnx(self, one: Candidate) -> Report:
         from layerdiff.compare.capture_onnx import capture_onnx
         from layerdiff.compare.judge import judge
+        from layerdiff.compare.judging import with_causes
 
-        trace = capture_onnx(Path(one.file or ""), self.reference.subject.x)
-        return judge(
+        x = self.reference.subject.x
+        trace = capture_onnx(Path(one.file or ""), x)
+        report = judge(
             self.reference.trace,
             trace,
-            self.reference.subject.x,
+            x,
             dtypes=self.dtypes,
             seed=self.seed,
             until=self.until,
             on_layer=self.on_layer,
+        )
+        if not self.diagnose:
+            return report
+        return with_causes(
+            report, self.reference.trace, trace, x, seed=self.seed, dtypes=self.dtypes, on_step=self.on_step
         )

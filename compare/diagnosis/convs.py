@@ -14,9 +14,11 @@ from layerdiff.compare.diagnosis.conv_biases import biases
 from layerdiff.compare.diagnosis.conv_borders import borders
 from layerdiff.compare.diagnosis.conv_groups import groups
 from layerdiff.compare.diagnosis.conv_places import places
+from layerdiff.compare.diagnosis.conv_reads import reads
 from layerdiff.compare.diagnosis.conv_slips import slips
 from layerdiff.compare.diagnosis.conv_strides import stride_words
 from layerdiff.compare.diagnosis.conv_sums import sums
+from layerdiff.compare.diagnosis.conv_taps import taps
 from layerdiff.compare.diagnosis.geometry import Geometry, padded_conv2d
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.kit import chain
@@ -42,6 +44,8 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         yield from biases(site, expected)
         yield from sums(site, expected)
         yield from groups(site, expected)
+        yield from taps(site, expected)
+        yield from reads(site, expected)
     yield from slips(site, expected)
 
 

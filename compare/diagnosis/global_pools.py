@@ -26,6 +26,7 @@ def global_pools(site: Site) -> Iterator[Hypothesis]:
     x, want = site.clear.inputs[0], site.clear.want
     if x.ndim != 4 or want.size != x.shape[0] * x.shape[1]:
         return
+    yield from _fixed(site)
     solvers: tuple[Callable[[Site], Iterator[Hypothesis]], ...] = ()
     if site.clear.got.shape == want.shape:
         if near(site.clear.got, want):
@@ -40,6 +41,31 @@ def global_pools(site: Site) -> Iterator[Hypothesis]:
 
 def _of(site: Site, title: str, change: str, *steps: Step, evidence: tuple[str, ...] = ()) -> Hypothesis:
     return Hypothesis("D7", title, change, model=chain(site.op.inputs, *steps), evidence=evidence)
+
+
+def _fixed(site: Site) -> Iterator[Hypothesis]:
+    """A window of a fixed size, as the candidate's own attributes give it; on a smaller map it raises."""
+    other, (h, w) = site.other, site.clear.inputs[0].shape[2:]
+    if other is None or other.kind not in {"avg_pool2d", "max_pool2d"}:
+        return
+    kernel, stride = other.attributes.get("kernel_size"), other.attributes.get("stride")
+    if not is_pair(kernel) or kernel == (h, w) or any(one.inputs[0].shape[2:] != (h, w) for one in site.samples):
+        return
+    padding: Any = other.attributes.get("padding", (0, 0))
+    fits = all(k <= n + 2 * p for k, n, p in zip(kernel, (h, w), padding, strict=True))
+    step = avg_pool2d(kernel, stride if is_pair(stride) else kernel, padding, ceil_mode=bool(
+        other.attributes.get("ceil_mode", False)), count_include_pad=bool(
+        other.attributes.get("count_include_pad", True)))  # fmt: skip
+    plain = other.kind == "avg_pool2d" and fits and other.attributes.get("divisor_override") is None
+    yield Hypothesis(
+        code="D7",
+        title=f"a fixed window of {kernel[0]}×{kernel[1]}, expected the whole map",
+        change=_WHOLE_MAP,
+        model=chain(site.op.inputs, step, *_shaped(site, (h, w), kernel)) if plain else (),
+        attributes={"kernel_size": (h, w), **({"stride": (h, w)} if "stride" in other.attributes else {})},
+        evidence=(f"its attributes: kernel_size is {kernel}, the map has {h} rows and {w} columns",),
+        rank=0,
+    )
 
 
 def _scaled(site: Site) -> Iterator[Hypothesis]:

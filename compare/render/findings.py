@@ -8,6 +8,7 @@ from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.render.explained import wrapped
 from layerdiff.compare.render.words import fold
 from layerdiff.compare.result import Report
+from layerdiff.compare.trace import INPUT
 
 __all__ = ["findings"]
 
@@ -33,9 +34,10 @@ def findings(report: Report, width: int, *, every: bool) -> Iterator[str]:
     if len(ordered) > _SHOWN and not every:
         yield f"and {len(ordered) - _SHOWN} more findings; --all lists them"
         yield ""
-    if report.repaired:
-        count = "it" if len(ordered) == 1 else "all of them"
-        confirmed = all(one.confirmed for one in ordered)
+    undone = [one for one in ordered if one.layers != (INPUT,)]
+    if report.repaired and undone:
+        count = "it" if len(undone) == 1 else "all of them"
+        confirmed = all(one.confirmed for one in undone)
         head = f"with {count} undone: " if confirmed else "with what is confirmed undone: "
         yield from wrapped("", head + report.repaired, width)
         yield ""

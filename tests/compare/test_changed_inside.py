@@ -153,6 +153,33 @@ def in_double(network, x):
     return functional.conv2d(x, network.conv2.weight.to(x.dtype), None, 1, 1).float()
 
 
+class Autocast(Net):
+    """Lets torch cast wherever it likes to."""
+
+    def forward(self, x):  # noqa: D102
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().forward(x).float()
+
+
+def test_autocast_is_the_arithmetic_of_the_products_alone():
+    """Where torch casts by itself, the layers that it casts are at fault in float32, by their arithmetic alone."""
+    report = judged(Autocast())
+
+    assert blamed(report) == ["conv1", "conv2", "fc"]
+    assert reason(report, "conv2").endswith("float64 agrees: the arithmetic, not the logic")
+    assert not report.output
+
+
+def test_parameters_in_another_precision_than_the_maps_stay_in_theirs():
+    """A batch norm in float32 of maps in float16 is run again as it ran: what the network returns comes out again."""
+    report = judged(
+        inner=lambda network, x: network.conv2(x).half(), normed=lambda network, x: network.bn2(x).float() * 1.5
+    )
+
+    assert report.verdict == "different"
+    assert not report.output
+
+
 def test_an_identity_does_not_stand_for_a_missing_norm():
     """A batch norm that is not called is missing; an identity on the shortcut is not taken for it."""
     identity = nn.Identity()
@@ -238,13 +265,18 @@ def side_by_side(network, x):
     return torch.cat([conv(x, network.conv2.weight[:2]), conv(x, network.conv2.weight[2:])], 1)
 
 
-@pytest.mark.parametrize("inner", [halves, thirds, side_by_side])
+def summed(network, x):
+    """The channels in four parts, given to `sum`, which begins with 0."""
+    return sum(conv(part, w) for part, w in zip(x.split(2, 1), network.conv2.weight.split(2, 1), strict=True))
+
+
+@pytest.mark.parametrize("inner", [halves, thirds, side_by_side, summed])
 def test_a_convolution_in_parts_is_one_layer(inner):
     """A convolution computed in parts that are added up, or put side by side, is one group and same."""
     report = judged(inner=inner)
 
     assert report.verdict == "same"
-    assert written(report, "conv2").count("conv2d") == 2 + (inner is thirds)
+    assert written(report, "conv2").count("conv2d") == {thirds: 3, summed: 4}.get(inner, 2)
 
 
 def test_a_convolution_in_parts_with_one_part_twice_is_at_fault():

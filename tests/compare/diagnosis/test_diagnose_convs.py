@@ -103,6 +103,31 @@ def plain(x: Tensor, w: Tensor, **settings: object) -> Tensor:
     return F.conv2d(x, w, None, **{"padding": 1, **settings})
 
 
+def with_taps_at(x: Tensor, w: Tensor, moved: dict[tuple[int, int], tuple[int, int]], stride: int = 1) -> Tensor:
+    """Summed place by place, some of which read rows and columns further on; padded by half the kernel."""
+    k, h, v = w.shape[2], x.shape[2], x.shape[3]
+    p = k // 2
+    rows, columns = ((n + 2 * p - k) // stride + 1 for n in (h, v))
+    wide, total = F.pad(x, [p + 1 + stride] * 4), torch.zeros(())
+    for i in range(k):
+        for j in range(k):
+            y, z = (1 + stride + a + b for a, b in zip((i, j), moved.get((i, j), (0, 0)), strict=True))
+            view = wide[:, :, y : y + stride * (rows - 1) + 1 : stride, z : z + stride * (columns - 1) + 1 : stride]
+            total = total + F.conv2d(view, w[:, :, i : i + 1, j : j + 1])
+    return total
+
+
+def unread(x: Tensor, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0) -> Tensor:
+    """Rows and columns at the ends taken for zero."""
+    kept = x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
+    return F.pad(kept, [left, right, top, bottom])
+
+
+def read_as(x: Tensor, *axes: int) -> Tensor:
+    """Viewed as if it lay in memory in that order of axes."""
+    return x.reshape([x.shape[axis] for axis in axes]).permute([axes.index(axis) for axis in range(4)])
+
+
 V = torch.linspace(-1, 1, 9)
 WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
     # Padding.
@@ -260,6 +285,91 @@ WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
         {},
         "B10",
         "input channel 3 is not",
+    ),
+    # Places that are read.
+    "last tap a column off": (
+        lambda x, w: with_taps_at(x, w, {(2, 2): (0, -1)}),
+        {},
+        "B10",
+        "1 of 9 places of the kernel reads elsewhere: (2, 2) one column to the left",
+    ),
+    "first tap a row off, stride 2": (
+        lambda x, w: with_taps_at(x, w, {(0, 0): (1, 0)}, 2),
+        {"stride": 2},
+        "B10",
+        "(0, 0) one row below",
+    ),
+    "one tap of a 7×7": (
+        lambda x, w: with_taps_at(x, w, {(3, 6): (0, 1)}, 2),
+        {"k": 7, "stride": 2, "size": (16, 14), "channels": (3, 32)},
+        "B10",
+        "1 of 49 places of the kernel reads elsewhere: (3, 6) one column to the right",
+    ),
+    "two taps exchanged": (
+        lambda x, w: with_taps_at(x, w, {(0, 1): (1, -1), (1, 0): (-1, 1)}),
+        {},
+        "B10",
+        "2 of 9 places of the kernel read elsewhere: (0, 1) at place (1, 0), (1, 0) at place (0, 1)",
+    ),
+    "one tap on a map of 2×2": (
+        lambda x, w: with_taps_at(x, w, {(2, 2): (0, -1)}),
+        {"size": (2, 2), "channels": (40, 160)},
+        "B10",
+        "(2, 2) one column to the left",
+    ),
+    "last column not read": (
+        lambda x, w: plain(unread(x, right=1), w),
+        {},
+        "B10",
+        "the last column of the input is never read, and counts as zero",
+    ),
+    "last rows and first column not read": (
+        lambda x, w: plain(unread(x, bottom=2, left=1), w, stride=2),
+        {"stride": 2},
+        "B10",
+        "the last 2 rows and the first column of the input are never read, and count as zero",
+    ),
+    "last column not read by a 1×1": (
+        lambda x, w: F.conv2d(unread(x, right=1), w, None, 2),
+        {"k": 1, "stride": 2, "size": (11, 9)},
+        "B10",
+        "",
+    ),
+    "cut off on the right": (
+        lambda x, w: plain(x[:, :, :, :-1], w),
+        {},
+        "B10",
+        "the last column of the input is cut off before it is padded",
+    ),
+    "cut off above and left": (
+        lambda x, w: plain(x[:, :, 1:, 1:], w),
+        {},
+        "B10",
+        "the first row and the first column of the input are cut off",
+    ),
+    "input viewed as NHWC": (
+        lambda x, w: plain(read_as(x, 0, 2, 3, 1), w),
+        {},
+        "F3",
+        "the input is read as NHWC without being moved",
+    ),
+    "input viewed as NWHC by a 1×1": (
+        lambda x, w: F.conv2d(read_as(x, 0, 3, 2, 1), w, None, 2),
+        {"k": 1, "stride": 2},
+        "F3",
+        "the input is read as NWHC",
+    ),
+    "input permuted and reshaped": (
+        lambda x, w: plain(x.permute(0, 2, 3, 1).reshape(x.shape), w),
+        {},
+        "F3",
+        "the input is laid in memory as NHWC and read as NCHW",
+    ),
+    "width and height exchanged by a view": (
+        lambda x, w: plain(x.transpose(2, 3).reshape(x.shape), w, groups=3),
+        {"groups": 3},
+        "F3",
+        "laid in memory as NCWH and read as NCHW",
     ),
     # Indices.
     "last row": (lambda x, w: without_last(plain(x, w), rows=1), {}, "B10", "the last row stays zero"),

@@ -86,13 +86,12 @@ class Small(nn.Module):
     """A stem, some blocks, a pool, a linear map."""
 
     def __init__(
-        self, blocks: list[nn.Module], width: int, *, pool: int = 1, classes: int = 40, relu_last: bool = False
+        self, blocks: list[nn.Module], width: int, *, pool: int = 1, classes: int = 40, rectified: bool = True
     ) -> None:
         super().__init__()
-        self.relu_last = relu_last
         self.conv1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU() if rectified else None
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.layer1 = nn.Sequential(*blocks)
         self.avgpool = nn.AdaptiveAvgPool2d(pool)
@@ -101,7 +100,7 @@ class Small(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) to (n, classes)."""
         x = self.bn1(self.conv1(x))
-        x = self.relu(self.maxpool(x)) if self.relu_last else self.maxpool(self.relu(x))
+        x = self.maxpool(x if self.relu is None else self.relu(x))
         x = self.avgpool(self.layer1(x))
         y: Tensor = self.fc(torch.flatten(x, 1))
         return y
@@ -138,9 +137,9 @@ def _seeded(build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "pool_first": _seeded(lambda: Small([Block(16, 16, 1), Block(16, 32, 2)], 32, relu_last=True)),
+    "pool_first": _seeded(lambda: Small([Block(16, 16, 1), Block(16, 32, 2)], 32, rectified=False)),
     "averaged": _seeded(lambda: Small([Block(16, 32, 2, averaged=True), Block(32, 32, 1)], 32)),
-    "preact": _seeded(lambda: Small([PreBlock(16), PreBlock(16)], 16, relu_last=False)),
+    "preact": _seeded(lambda: Small([PreBlock(16), PreBlock(16)], 16)),
     "relu_first": _seeded(lambda: Small([ReluFirstBlock(16), ReluFirstBlock(16), ReluFirstBlock(16)], 16)),
     "wide_head": _seeded(lambda: Small([Block(16, 16, 1), Block(16, 32, 2)], 32, pool=4)),
     "biased": _seeded(lambda: Small([Block(16, 16, 1, bias=True), Block(16, 32, 2)], 32)),

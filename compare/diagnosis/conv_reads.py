@@ -33,30 +33,37 @@ def reads(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
 
 
 def _unread(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
-    """Lines at the ends that count as zero; how many is read from how far the output is another one."""
-    got, want, size = site.clear.got, site.clear.want, site.clear.inputs[0].shape[2:]
-    i, j = got.shape[2] // 2, got.shape[3] // 2
-    if not near(got[:, :, i, j], want[:, :, i, j]):
-        return
-    choices = []
-    for axis, other in ((2, j), (3, i)):
-        across = 5 - axis
-        lines = [np.moveaxis(np.take(array, other, across), 2, 0) for array in (got, want)]
-        wrong = [not near(a, b) for a, b in zip(*lines, strict=True)]
-        choices += [_widths(wrong, axis - 2, size[axis - 2], expected, last=last) for last in (False, True)]
-    for widths in product(*choices):
+    """Lines at the ends that count as zero."""
+    got, size = site.clear.got, site.clear.inputs[0].shape[2:]
+    seen: Projection | None = None
+    for widths in _possible(site, expected):
         if not any(widths) or widths[0] + widths[1] >= size[0] or widths[2] + widths[3] >= size[1]:
             continue
         without = _zeroing(widths)
-        seen = Projection(site, expected)
-        pads = needed_pads(expected, size, got.shape[2:])
-        if near(seen.at(expected, pads, without), seen.got):
+        seen = seen or Projection(site, expected)
+        if near(seen.at(expected, needed_pads(expected, size, got.shape[2:]), without), seen.got):
             named, does = _named(widths)
             step = expected.step(site.op.parameters["weight"], site.op.parameters.get("bias"))
             yield Hypothesis("B10", f"{named} of the input {does} never read, and count{'s' * (does == 'is')} as zero",
                              "read the input up to its last row and column, and pad beyond them",
                              model=chain(site.op.inputs, moved(without, step)), rank=2)  # fmt: skip
             return
+
+
+def _possible(site: Site, expected: Geometry) -> Iterator[tuple[int, ...]]:
+    """How many lines may be unread above, below, left and right, from how far the output is another one."""
+    got, want, size = site.clear.got, site.clear.want, site.clear.inputs[0].shape[2:]
+    i, j = got.shape[2] // 2, got.shape[3] // 2
+    if near(got[:, :, i, j], want[:, :, i, j]):
+        choices = []
+        for axis, other in ((2, j), (3, i)):
+            lines = [np.moveaxis(np.take(array, other, 5 - axis), 2, 0) for array in (got, want)]
+            wrong = [not near(a, b) for a, b in zip(*lines, strict=True)]
+            choices += [_widths(wrong, axis - 2, size[axis - 2], expected, last=last) for last in (False, True)]
+        yield from product(*choices)
+    elif any(n <= 2 * span for n, span in zip(size, expected.spans, strict=True)):
+        # On a small map every window meets the border.
+        yield from (tuple(n * (side == k) for k in range(4)) for n in (1, 2) for side in (1, 3, 0, 2))
 
 
 def _widths(wrong: list[bool], axis: int, size: int, expected: Geometry, *, last: bool) -> range:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from layerdiff.compare.allowance import Call, unit_roundoff
+from layerdiff.compare.allowance import Call, is_pair, unit_roundoff
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.kit import Step, avg_pool2d, chain, move
 from layerdiff.compare.diagnosis.ruled import moved, on_arrays, ruled
@@ -19,6 +20,7 @@ from layerdiff.compare.trace import Array
 __all__ = ["global_pools"]
 
 _AXES = "NCHW"
+_WHOLE_MAP = "use nn.AdaptiveAvgPool2d(1) or mean((2, 3)), which take the whole map"
 
 
 def global_pools(site: Site) -> Iterator[Hypothesis]:
@@ -45,25 +47,24 @@ def _of(site: Site, title: str, change: str, *steps: Step, evidence: tuple[str, 
 
 def _fixed(site: Site) -> Iterator[Hypothesis]:
     """A window of a fixed size, as the candidate's own attributes give it; on a smaller map it raises."""
-    other, (h, w) = site.other, site.clear.inputs[0].shape[2:]
-    if other is None or other.kind not in {"avg_pool2d", "max_pool2d"}:
+    other, size = site.other, site.clear.inputs[0].shape[2:]
+    if other is None or other.kind != "avg_pool2d":
         return
-    kernel, stride = other.attributes.get("kernel_size"), other.attributes.get("stride")
-    if not is_pair(kernel) or kernel == (h, w) or any(one.inputs[0].shape[2:] != (h, w) for one in site.samples):
+    a: Any = {"padding": (0, 0), "ceil_mode": False, "count_include_pad": True, "divisor_override": None,
+              **other.attributes}  # fmt: skip
+    kernel, stride, padding = a.get("kernel_size"), a.get("stride"), a["padding"]
+    if not is_pair(kernel) or not is_pair(padding) or kernel == size:
         return
-    padding: Any = other.attributes.get("padding", (0, 0))
-    fits = all(k <= n + 2 * p for k, n, p in zip(kernel, (h, w), padding, strict=True))
-    step = avg_pool2d(kernel, stride if is_pair(stride) else kernel, padding, ceil_mode=bool(
-        other.attributes.get("ceil_mode", False)), count_include_pad=bool(
-        other.attributes.get("count_include_pad", True)))  # fmt: skip
-    plain = other.kind == "avg_pool2d" and fits and other.attributes.get("divisor_override") is None
+    whole: dict[str, object] = {"kernel_size": size, "stride": size, "padding": (0, 0)}
+    step = avg_pool2d(kernel, stride if is_pair(stride) else kernel, padding, ceil_mode=bool(a["ceil_mode"]),
+                      count_include_pad=bool(a["count_include_pad"]))  # fmt: skip
     yield Hypothesis(
         code="D7",
         title=f"a fixed window of {kernel[0]}×{kernel[1]}, expected the whole map",
         change=_WHOLE_MAP,
-        model=chain(site.op.inputs, step, *_shaped(site, (h, w), kernel)) if plain else (),
-        attributes={"kernel_size": (h, w), **({"stride": (h, w)} if "stride" in other.attributes else {})},
-        evidence=(f"its attributes: kernel_size is {kernel}, the map has {h} rows and {w} columns",),
+        model=chain(site.op.inputs, step) if a["divisor_override"] is None else (),
+        attributes={name: value for name, value in whole.items() if other.attributes.get(name, value) != value},
+        evidence=(f"its attributes: kernel_size is {kernel}; the map has {size[0]} rows and {size[1]} columns",),
         rank=0,
     )
 
@@ -143,15 +144,17 @@ def _windows(site: Site) -> Iterator[Hypothesis]:
             step = avg_pool2d((k, k), (s, s))
             if ((h - k) // s + 1, (w - k) // s + 1) == (h_out, w_out) and _gives(step, site):
                 yield _of(site, f"a fixed window of {k}×{k}, expected the whole map",
-                          "use nn.AdaptiveAvgPool2d(1) or mean((2, 3)), which take the whole map", step)  # fmt: skip
+                          _WHOLE_MAP, step)  # fmt: skip
                 return
 
 
 def _axes(site: Site) -> Iterator[Hypothesis]:
     """The mean over other axes, or of numbers that lie in another order."""
     x, got = site.clear.inputs[0], site.clear.got
+    if near(np.ravel(got), np.ravel(site.clear.want)):
+        return
     for count in (2, 1, 3):
-        for dims in combinations(range(4), count):
+        for dims in combinations([d for d in range(4) if x.shape[d] > 1], count):
             mean = x.mean(axis=dims)
             if dims != (2, 3) and mean.size == got.size and near(mean.reshape(got.shape), got):
                 step = Step("mean", {"dim": dims, "keepdim": False}, {}, lambda t, p, d=dims: t[0].mean(d))  # type: ignore[misc]

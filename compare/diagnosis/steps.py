@@ -34,4 +34,10 @@ def step_of(op: Op, parameters: Mapping[str, Array] | None = None) -> Step | Non
         return kit.adaptive_avg_pool2d(attributes["output_size"])
     if op.kind == "avg_pool2d":
         return kit.avg_pool2d(attributes["kernel_size"], attributes["stride"], attributes["padding"])
+    if op.kind == "max_pool2d":
+        return kit.max_pool2d(attributes["kernel_size"], attributes["stride"], attributes["padding"],
+                              dilation=attributes.get("dilation", (1, 1)),
+                              ceil_mode=bool(attributes.get("ceil_mode", False)))  # fmt: skip
+    if op.kind == "relu":
+        return kit.relu()
     return kit.add() if op.kind == "add" and len(op.inputs) == 2 else None

@@ -333,7 +333,13 @@ WRONG: dict[str, tuple[Wrong, dict, str, str]] = {
         lambda x, w: F.conv2d(unread(x, right=1), w, None, 2),
         {"k": 1, "stride": 2, "size": (11, 9)},
         "B10",
-        "",
+        "the last column stays zero",
+    ),
+    "last column of a small map": (
+        lambda x, w: plain(unread(x, right=1), w),
+        {"size": (3, 4)},
+        "B10",
+        "the last column of the input is never read",
     ),
     "cut off on the right": (
         lambda x, w: plain(x[:, :, :, :-1], w),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,10 +55,28 @@ def as_type(x: Tensor, short: torch.dtype) -> Tensor:
     return x.to(short).to(x.dtype)
 
 
+def tf32_away(x: Tensor) -> Tensor:
+    """Rounded to ten bits behind the point, ties away from zero."""
+    mantissa, exponent = np.frexp(x.numpy())
+    return torch.from_numpy(np.ldexp(np.sign(mantissa) * np.floor(np.abs(mantissa) * 2**11 + 0.5) / 2**11, exponent))
+
+
 def tf32(x: Tensor) -> Tensor:
     """Rounded to ten bits behind the point, with NumPy."""
     mantissa, exponent = np.frexp(x.numpy())
     return torch.from_numpy(np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent)).to(x.dtype)
+
+
+def split(x: Tensor) -> Tensor:
+    """Eleven bits of a float32, by Dekker's splitting: what lies in the middle goes either way."""
+    x32 = x.float()
+    factor = 2.0**13 + 1
+    return (x32 * factor - (x32 * factor - x32)).to(x.dtype)
+
+
+def cut(x: Tensor, bits: int) -> Tensor:
+    """A float32 without its last bits."""
+    return (x.float().view(torch.int32) >> bits << bits).view(torch.float32).to(x.dtype)
 
 
 WRONG: dict[str, tuple[Conv, str, str]] = {
@@ -86,6 +105,26 @@ WRONG: dict[str, tuple[Conv, str, str]] = {
         "H2",
         "computes in float16",
     ),
+    "TF32 by splitting": (
+        lambda x, w: F.conv2d(split(x), split(w), None, 1, 1),
+        "H1",
+        "inputs and weights are rounded to TF32",
+    ),
+    "TF32 cut off": (
+        lambda x, w: F.conv2d(cut(x, 13), cut(w, 13), None, 1, 1),
+        "H1",
+        "inputs and weights are rounded to TF32, downwards",
+    ),
+    "weights cut to bfloat16": (
+        lambda x, w: F.conv2d(x, cut(w, 16), None, 1, 1),
+        "H2",
+        "weights are rounded to bfloat16, downwards",
+    ),
+    "the output alone in bfloat16": (
+        lambda x, w: as_type(F.conv2d(x, w, None, 1, 1), torch.bfloat16),
+        "H2",
+        "the output alone is rounded to bfloat16",
+    ),
     "all in bfloat16": (lambda x, w: F.conv2d(x.bfloat16(), w.bfloat16(), None, 1, 1), "H2", "computes in bfloat16"),
 }
 
@@ -103,6 +142,31 @@ def test_each_shorter_format_is_recognised(name: str, dtype: torch.dtype) -> Non
     (found,) = [one for one in found if one not in twins]
     assert found.code == code
     assert title in found.title
+
+
+def test_ties_tell_tf32_from_float16() -> None:
+    """Numbers in the middle of two are rounded otherwise by TF32 than by float16, and so are small ones."""
+    tie = 2.0**-12 + 2.0**-13
+    tied: Conv = lambda x, w: F.conv2d(tf32_away(x), tf32_away(w), None, 1, 1)  # noqa: E731
+    site = conv_site(tied)
+    inputs = tuple(np.where(np.arange(one.size).reshape(one.shape) % 3, one, 1 + tie * 2) for one in site.real.inputs)
+    x, w = torch.from_numpy(inputs[0]), torch.from_numpy(site.op.parameters["weight"]).double()
+    sample = Sample(inputs, F.conv2d(x, w, None, 1, 1).numpy(), tied(x, w).numpy())
+    found = explaining(replace(site, real=sample, dense=None))
+    assert [one.code for one in found] == ["H1"]
+
+
+@pytest.mark.parametrize("kind", ["relu", "max_pool2d"])
+def test_an_operation_without_weights_is_told_by_the_grid(kind: str) -> None:
+    """A ReLU or a max-pool in half precision is half precision, and nothing else."""
+    rng = np.random.default_rng(4)
+    attributes = {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1)} if kind == "max_pool2d" else {}
+    op = Op(kind, kind, kind, ("before",), attributes, {}, (), "")
+    x = torch.from_numpy(rng.normal(0, 1, (1, 3, 8, 8)))
+    right = F.relu if kind == "relu" else lambda t: F.max_pool2d(t, 3, 2, 1)
+    sample = Sample((x.numpy(),), right(x).numpy(), as_type(right(as_type(x, torch.half)), torch.half).numpy())
+    (found,) = explaining(Site(op, (op,), sample))
+    assert (found.code, found.title) == ("H2", "computes in float16")
 
 
 def test_sums_in_float16_are_told_by_the_grid_alone() -> None:

@@ -198,6 +198,48 @@ def test_attributes_are_believed_first_where_they_explain_it(wrong: Wrong, chang
     assert {one.code for one in found} == {code}
 
 
+def test_a_right_mean_in_another_shape_is_no_other_mean() -> None:
+    """With one picture the mean over the batch too is the same number: no axis is named that cannot be told."""
+    site = pool_site(lambda x: x.mean((2, 3)), **MEAN)
+    first = [replace(one, inputs=(one.inputs[0][:1],), want=one.want[:1], got=one.got[:1]) for one in site.samples]
+    assert explaining(replace(site, real=first[0], dense=first[1])) == []
+
+
+FIXED = {"kernel_size": (7, 7), "stride": (7, 7), "padding": (0, 0), "ceil_mode": False, "count_include_pad": True,
+         "divisor_override": None}  # fmt: skip
+
+
+def fixed_window(size: tuple[int, int], attributes: dict[str, object], wrong: Wrong) -> Hypothesis:
+    """The one hypothesis that the attributes of an average pooling in the place of a global one give, tried."""
+    site = pool_site(wrong, "adaptive_avg_pool2d", size=size)
+    site = replace(site, others=(replace(site.others[0], kind="avg_pool2d", attributes=attributes),))
+    (found,) = [tried(one, site) for one in hypotheses(site) if one.rank == 0]
+    return found
+
+
+def test_a_fixed_window_is_read_from_the_attributes() -> None:
+    """An average pooling that shows its window is asked for the whole map, and its window explains what it gives."""
+    found = fixed_window((8, 9), FIXED, lambda x: F.avg_pool2d(x, 7))
+    assert (found.code, found.title) == ("D7", "a fixed window of 7×7, expected the whole map")
+    assert found.attributes == {"kernel_size": (8, 9), "stride": (8, 9)}
+    assert found.residual is not None
+    assert found.residual <= 1
+
+
+def test_a_fixed_window_that_does_not_fit_is_proposed_to_be_the_map() -> None:
+    """On a map that is smaller than the window nothing can be predicted; the candidate's own code can still run."""
+    found = fixed_window((2, 3), {**FIXED, "padding": (1, 1)}, lambda x: F.adaptive_avg_pool2d(x, 1))
+    assert found.attributes == {"kernel_size": (2, 3), "stride": (2, 3), "padding": (0, 0)}
+    assert found.residual == INF
+
+
+def test_a_window_of_the_size_of_the_map_is_no_mistake() -> None:
+    """A fixed window that is as large as the map pools globally."""
+    site = pool_site(lambda x: F.avg_pool2d(x, 7), "adaptive_avg_pool2d", size=(7, 7))
+    site = replace(site, others=(replace(site.others[0], kind="avg_pool2d", attributes=FIXED),))
+    assert list(hypotheses(site)) == []
+
+
 def test_noise_is_explained_by_nothing() -> None:
     """Numbers without any rule have no cause here."""
     noise = torch.from_numpy(np.random.default_rng(1).normal(0, 1, (2, 7, 6, 5)))

@@ -1,7 +1,8 @@
-"""How one planting is judged: by layerdiff, as anyone's network would be."""
+"""How one planting, or two together, is judged: by layerdiff, as anyone's network would be."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from layerdiff.preprocessing import judge_preparation, load_preparation, with_in
 
 from .edits import Edit
 from .hosts import correct, expected_side, host, subject_of
-from .model import Fault, Planting, Truth
+from .model import Planting, Truth
 
-__all__ = ["Cause", "Outcome", "diagnosed", "judged", "named_by", "outcome", "planted", "truths_of"]
+__all__ = ["Cause", "Outcome", "judged", "named_by", "outcome", "planted", "truths_of"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Cause:
     partly: bool
     in_place: bool
 
+    @property
+    def wrong(self) -> bool:
+        """Whether it is confirmed all the same, and is not true."""
+        return self.confirmed and not ((self.accepted or self.partly) and self.in_place)
+
     def __str__(self) -> str:
         same = f" ={','.join(self.equally)}" if self.equally else ""
         proven = "confirmed" if self.confirmed else "unconfirmed"
@@ -51,7 +57,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What layerdiff said of one planting, beside the truth.
+    """What layerdiff said of one planting, or of several in one network, beside the truth.
 
     Attributes:
         id: of the planting.
@@ -61,8 +67,7 @@ class Outcome:
         crash: whether the forward pass raised.
         causes: what the findings say.
         right_layer: whether exactly the right layers were named.
-        right_cause: whether a confirmed finding has a right code at a planted layer, and none has a wrong one.
-        wrong_cause: whether a confirmed finding has a wrong code, or a right one at a wrong layer.
+        right_cause: whether for each planting a confirmed finding has a right code at planted layers, and none is wrong.
         repaired: what the candidate is with all causes undone.
         seconds: it took.
         words: what was said, for the reader.
@@ -76,7 +81,6 @@ class Outcome:
     causes: tuple[Cause, ...]
     right_layer: bool
     right_cause: bool
-    wrong_cause: bool
     repaired: str
     seconds: float
     words: tuple[str, ...]
@@ -86,32 +90,25 @@ class Outcome:
         """Whether it was found to be different."""
         return self.verdict == "different"
 
+    @property
+    def wrong_cause(self) -> bool:
+        """Whether a confirmed finding has a wrong code, or a right one at a wrong layer."""
+        return any(cause.wrong for cause in self.causes)
 
-def planted(planting: Planting) -> Any:
-    """The network with the fault in it; always the same one."""
-    fault = planting.fault
-    if host(planting.host).numpy:
-        network = correct(planting.host)
-        fault.plant(network, planting.place)
-        return network
-    if fault.prepare is not None:
-        return correct(planting.host)
-    edit = Edit(planting.host)
-    fault.plant(edit, planting.place)
-    return edit.network()
+
+def planted(*plantings: Planting) -> Any:
+    """The network with these faults in it; always the same one."""
+    name = plantings[0].host
+    own = [one for one in plantings if one.fault.prepare is None]
+    network = correct(name) if host(name).numpy or not own else Edit(name)
+    for one in own:
+        one.fault.plant(network, one.place)
+    return network.network() if isinstance(network, Edit) else network
 
 
 def truths_of(planting: Planting) -> tuple[Truth, ...]:
     """The right answers."""
     return planting.fault.truths(host(planting.host), planting.place)
-
-
-def diagnosed(
-    network: Any, name: str, size: tuple[int, int], batch: int, *, keep: bool, diagnose: bool = True
-) -> Report:
-    """Layerdiff's report on a network against the expected one of a host."""
-    side = expected_side(host(name).expected, size, batch)
-    return judge_foreign(side.trace, network, side.x, weights=None if keep else side.weights, diagnose=diagnose)
 
 
 def named_by(report: Report) -> frozenset[str]:
@@ -127,57 +124,74 @@ def named_by(report: Report) -> frozenset[str]:
     return frozenset(faults | missing | takers | wrong_input)
 
 
-def judged(planting: Planting, *, diagnose: bool = True) -> Outcome:
-    """What layerdiff says of a planting; without causes unless `diagnose`."""
-    network = planted(planting)
-    fault = planting.fault
+def judged(*plantings: Planting, diagnose: bool = True) -> Outcome:
+    """What layerdiff says of a planting, or of several in one network; without causes unless `diagnose`."""
+    network = planted(*plantings)
+    first = plantings[0]
+    side = expected_side(host(first.host).expected, first.fault.size, first.fault.batch)
+    weights = None if any(one.fault.keep for one in plantings) else side.weights
     start = time.perf_counter()
-    report = diagnosed(network, planting.host, fault.size, fault.batch, keep=fault.keep, diagnose=diagnose)
-    if fault.prepare is not None:
-        subject = subject_of(host(planting.host).expected, fault.size, fault.batch)
-        report = with_input(report, judge_preparation(load_preparation(fault.prepare), subject, []))
-    seconds = time.perf_counter() - start
-    return outcome(planting, report, seconds)
+    report = judge_foreign(side.trace, network, side.x, weights=weights, diagnose=diagnose)
+    for one in plantings:
+        if one.fault.prepare is not None:
+            subject = subject_of(host(one.host).expected, one.fault.size, one.fault.batch)
+            report = with_input(report, judge_preparation(load_preparation(one.fault.prepare), subject, []))
+    return outcome(plantings, report, time.perf_counter() - start)
 
 
-def outcome(planting: Planting, report: Report, seconds: float) -> Outcome:
+def outcome(plantings: Sequence[Planting], report: Report, seconds: float) -> Outcome:
     """A report beside the truth."""
-    truths = truths_of(planting)
     named = named_by(report)
     extra = tuple(one.kind for one in report.extra)
-    right = any(truth.fits(named) and (not truth.output or bool(extra or report.output)) for truth in truths)
-    causes = tuple(_cause(one, truths, planting.fault) for one in report.findings)
-    confirmed = [one for one in causes if one.confirmed]
-    wrong = any(not ((one.accepted or one.partly) and one.in_place) for one in confirmed)
+    whole = [_together(truths) for truths in itertools.product(*(truths_of(one) for one in plantings))]
+    right = any(truth.fits(named) and (not truth.output or bool(extra or report.output)) for truth in whole)
+    causes = tuple(_cause(one, plantings) for one in report.findings)
     words = [f"{one.layer} {one.status}: {one.reason}" for one in report.layers if one.layer in named][:6]
     words += [f"extra {one.kind} {one.layer}" for one in report.extra][:3]
     words += [text for text in (report.output, report.crash or "", *report.doubts[:2]) if text]
     words += [f"{cause}: {finding.title}" for cause, finding in zip(causes, report.findings, strict=True)]
     return Outcome(
-        planting.id,
-        report.verdict,
-        tuple(name for name in (INPUT, *(layer.layer for layer in report.layers)) if name in named),
-        extra,
-        report.crash is not None,
-        causes,
-        right,
-        any(one.accepted for one in confirmed) and not wrong,
-        wrong,
-        report.repaired,
-        seconds,
-        tuple(words),
+        id=" + ".join(one.id for one in plantings),
+        verdict=report.verdict,
+        named=tuple(name for name in (INPUT, *(layer.layer for layer in report.layers)) if name in named),
+        extra=extra,
+        crash=report.crash is not None,
+        causes=causes,
+        right_layer=right,
+        right_cause=all(_explained(one, causes) for one in plantings) and not any(one.wrong for one in causes),
+        repaired=report.repaired,
+        seconds=seconds,
+        words=tuple(words),
     )
 
 
-def _cause(finding: Finding, truths: Sequence[Truth], fault: Fault) -> Cause:
+def _together(truths: Sequence[Truth]) -> Truth:
+    return Truth(
+        frozenset[str]().union(*(truth.must for truth in truths)),
+        tuple(group for truth in truths for group in truth.one_of),
+        any(truth.output for truth in truths),
+        frozenset[str]().union(*(truth.beside for truth in truths)),
+    )
+
+
+def _explained(planting: Planting, causes: Sequence[Cause]) -> bool:
+    """Whether a confirmed cause is one of this planting."""
+    layers = frozenset[str]().union(*(truth.layers for truth in truths_of(planting)))
+    codes = set(planting.fault.accepted)
+    return any(one.confirmed and {one.code, *one.equally} <= codes and layers & set(one.layers) for one in causes)
+
+
+def _cause(finding: Finding, plantings: Sequence[Planting]) -> Cause:
     equally = tuple(dict.fromkeys(text.partition(":")[0] for text in finding.equally))
-    layers = set(finding.layers)
+    codes = {finding.code, *equally}
+    at_home = [one for one in plantings if any(truth.layers >= set(finding.layers) for truth in truths_of(one))]
+    asked = at_home or list(plantings)
     return Cause(
         finding.code,
         finding.layers,
         equally,
         finding.confirmed,
-        {finding.code, *equally} <= set(fault.accepted),
-        {finding.code, *equally} <= {*fault.accepted, *fault.also},
-        any(layers <= truth.layers for truth in truths),
+        any(codes <= set(one.fault.accepted) for one in asked),
+        any(codes <= {*one.fault.accepted, *one.fault.also} for one in asked),
+        bool(at_home),
     )

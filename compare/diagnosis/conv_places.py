@@ -36,16 +36,6 @@ _TURNS: tuple[tuple[str, _Turn | None], ...] = (
 
 def places(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     """Other windows than expected, wherever they lie, so long as they lie regularly and what is beside the map is 0."""
-    yield from _lying(site, expected)
-    own, weight = site.own("bias"), site.op.parameters["weight"]
-    if own is not None and own.shape == weight.shape[:1] and own.any() and "bias" not in site.op.parameters:
-        # With a bias of its own nothing lies where it should until that is taken for expected.
-        biased = replace(site, op=replace(site.op, parameters={**site.op.parameters, "bias": own}))
-        for one in _lying(biased, expected):
-            yield replace(one, title=f"{one.title}, and a bias is added, expected none", attributes={}, rank=3)
-
-
-def _lying(site: Site, expected: Geometry) -> Iterator[Hypothesis]:
     seen = Projection(site, expected)
     for said, prepare in _TURNS:
         for dilation in _dilations(expected) if prepare is None else (expected.dilation,):

@@ -60,7 +60,8 @@ def diagnosed(
     if report.crash is not None:
         reached = {layer.layer for layer in report.layers if layer.reason != NOT_REACHED}
     say = tell or (lambda what: None)
-    asked = Asked(expected, x, seed, report.until, reached, parameters_of(expected), at_fault, say)
+    last = actual.ops[-1].layer if report.crash is not None else None
+    asked = Asked(expected, x, seed, report.until, reached, parameters_of(expected), at_fault, last, say)
     work = _Work(asked, unused, actual, report.explanation is not None and bool(report.explanation.code))
     work.run()
     if report.explanation is not None:

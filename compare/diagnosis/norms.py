@@ -30,6 +30,10 @@ _OWN: Mapping[tuple[int, ...], str] = {
     (0,): "statistics over the batch alone, at every place by themselves",
     (1, 2, 3): "statistics over channels and places of each picture, as a layer norm does",
     (1,): "statistics over the channels of each place",
+    (0, 2): "statistics over batch and rows, for each column by itself",
+    (0, 3): "statistics over batch and columns, for each row by itself",
+    (2,): "statistics over the rows of each picture, for each column by itself",
+    (3,): "statistics over the columns of each picture, for each row by itself",
 }
 
 

@@ -30,6 +30,7 @@ class Asked:
         reached: the expected layers that the candidate got to; None for all.
         weights: the expected network's parameters, by layer and role.
         suspects: layers that the judge found at fault: these get the dense probe too.
+        unfinished: id of the candidate's operation that raised: of its layer not all ran.
         tell: called with what is being done, in words.
     """
 
@@ -40,6 +41,7 @@ class Asked:
     reached: Set[str] | None
     weights: Mapping[str, Mapping[str, Array]] = field(repr=False)
     suspects: Set[str]
+    unfinished: str | None
     tell: Callable[[str], None]
 
 
@@ -110,17 +112,19 @@ def survey(trace: Trace, asked: Asked, *, dtype: str, known: Mapping[str, Seen])
             if before is not None and before.pair == stop.pair:
                 seen[last] = before
             else:
-                seen[last] = _seen(stop, asked.tell)
+                seen[last] = _seen(stop, asked)
     return Survey(trace, found, seen)
 
 
-def _seen(stop: Stop, tell: Callable[[str], None]) -> Seen:
+def _seen(stop: Stop, asked: Asked) -> Seen:
+    if not stop.failure and asked.unfinished in {op.layer for op in stop.pair.actual}:
+        return Seen(stop.pair, None)
     wrong_dense = stop.dense is not None and stop.dense > 1 and _counts(stop.pair)
     ratio = stop.ratio
     if ratio is not None and wrong_dense:
         ratio = max(ratio, stop.dense or 0.0)
     one = Seen(stop.pair, ratio, None, stop.failure)
-    return replace(one, search=explain(stop, tell)) if one.wrong and stop.site is not None else one
+    return replace(one, search=explain(stop, asked.tell)) if one.wrong and stop.site is not None else one
 
 
 def _counts(pair: Pair) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from layerdiff.compare.check import compare_networks
 from layerdiff.compare.diagnosis.convs import hypotheses
 from layerdiff.compare.diagnosis.hypothesis import Hypothesis
 from layerdiff.compare.diagnosis.site import Sample, Site
@@ -516,17 +517,16 @@ def test_the_candidates_own_bias_is_known_and_set_to_zero() -> None:
     assert np.array_equal(step.parameters["bias"], own)
 
 
-def test_windows_that_lie_otherwise_are_found_behind_a_bias_too() -> None:
-    """SAME padding and a bias at one convolution: both are in the title, and the hypothesis comes last."""
-    own = V.numpy().astype(np.float32)
-
-    def wrong(x: Tensor, w: Tensor) -> Tensor:
-        return F.conv2d(tf_same(x, 3, 2), w, V.to(x), 2)
-
-    (found,) = explaining(conv_site(wrong, stride=2, size=(12, 8), own={"bias": own}))
-    assert (found.code, found.rank) == ("B1", 3)
-    assert "SAME" in found.title
-    assert "and a bias is added" in found.title
+def test_a_bias_and_another_padding_are_two_findings() -> None:
+    """A convolution with a bias and TensorFlow's padding has two causes: what one hides is found without it."""
+    torch.manual_seed(3)
+    expected = nn.Sequential(nn.Conv2d(6, 9, 3, 2, 1, bias=False), nn.BatchNorm2d(9), nn.ReLU()).eval()
+    biased = nn.Conv2d(6, 9, 3, 2)
+    biased.weight = expected[0].weight
+    actual = nn.Sequential(nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), biased), *expected[1:]).eval()
+    x = np.random.default_rng(1).standard_normal((1, 6, 12, 10)).astype(np.float32)
+    report = compare_networks(expected, actual, x)
+    assert sorted((one.code, one.confirmed) for one in report.findings) == [("B1", True), ("B8", True)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 3)], ids=str)

@@ -41,6 +41,11 @@ def second_norm(edit: Edit, block: str) -> None:
     edit.insert(edit.node(f"{block}.add"), norm)
 
 
+def inside_blocks(host: Host) -> list[str]:
+    """Convolutions that can be left out: as many channels go in as come out, and no pixel is lost."""
+    return [f"{block}.conv{2 if host.bottleneck else 1}" for block in identity_blocks(host)]
+
+
 def added_operation(host: Host, block: str) -> tuple[Truth, ...]:
     """The layer before the operation too many, or the one behind it."""
     return within(f"{block}.add", branch_norm(host, block), host.of(block)[-1])
@@ -63,6 +68,16 @@ def some_values(w: Tensor) -> Tensor:
     for o, i in ((0, 0), (3, 1), (17, 2)):
         changed[o, i, middle, middle] += 0.1
     return changed
+
+
+def raw_memory(edit: Edit, layer: str) -> None:
+    """A convolution that reads channels-last memory as if it were contiguous."""
+
+    def read(x: Tensor, w: Tensor, s: tuple[int, int], p: tuple[int, int]) -> Tensor:
+        y = x.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(y.as_strided(y.shape, torch.empty(y.shape).stride()), w, None, s, p)
+
+    edit.put(layer, Conv(edit.like(layer), read))
 
 
 def half_the_input(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -94,26 +109,31 @@ def inner(host: Host) -> list[str]:
     return [layer for layer in convs(host) if layer != "conv1"]
 
 
+def early(host: Host) -> list[str]:
+    return [layer for layer in convs(host) if layer.startswith("layer1") and "downsample" not in layer]
+
+
 FURTHER: tuple[Fault, ...] = (
     Fault("A17", "scaled-branch", "the branch is multiplied by 0.2", scaled_branch, identity_blocks, added_operation,
           causes=("A17", "J7"), why_causes="a factor left behind is an operation too many"),
     Fault("A17", "norm-behind-add", "a batch norm too many, behind the addition", second_norm, identity_blocks,
           added_operation, keep=True),
+    Fault("A18", "conv-missing", "a convolution of a block is missing", lambda e, layer: e.drop(layer), inside_blocks),
     Fault("A18", "max-pool-missing", "no max-pool at all", lambda e, layer: e.drop(layer), only("maxpool"),
-          not_hosts=("own_conv_and_bn",), count=3),
+          causes=("A18", "A11"), why_causes="that is another variant of the stem", not_hosts=("own_conv_and_bn",), count=2),
     Fault("C3", "biased-variance", "the running variance was averaged without n - 1", biased_variance, norms, keep=True),
-    Fault("D8", "window-of-2", "a window of 2x2", lambda e, layer: e.put(layer, nn.MaxPool2d(2, 2)), only("maxpool")),
+    Fault("D8", "window-of-2", "a window of 2x2", lambda e, layer: e.put(layer, nn.MaxPool2d(2, 2)), only("maxpool"), count=2),
     Fault("D8", "window-of-5", "a window of 5x5", lambda e, layer: e.put(layer, nn.MaxPool2d(5, 2, 2)), only("maxpool"),
           count=2),
     Fault("D9", "average", "the average for the maximum", lambda e, layer: e.put(layer, nn.AvgPool2d(3, 2, 1)),
-          only("maxpool")),
+          only("maxpool"), count=2),
     Fault("D9", "minimum", "the minimum for the maximum", put(lambda x: -F.max_pool2d(-x, 3, 2, 1)), only("maxpool"),
           count=2),
     Fault("F7", "no-bias", "the head's bias is not added",
           lambda e, layer: e.put(layer, Head(e.like(layer), lambda x, w, b: x @ w.T)), only("fc")),
     Fault("F7", "bias-twice", "the head's bias is added twice",
           lambda e, layer: e.put(layer, Head(e.like(layer), lambda x, w, b: F.linear(x, w, b) + b)), only("fc"), count=2),
-    Fault("G9", "halved", "the weights are halved", tensor_changed(lambda w: w * 0.5), convs, keep=True),
+    Fault("G9", "halved", "the weights are halved", tensor_changed(lambda w: w * 0.5), convs, keep=True, count=2),
     Fault("G9", "per-channel", "each filter has a factor of its own",
           tensor_changed(lambda w: w * torch.linspace(0.5, 2, len(w))[:, None, None, None]), convs, keep=True, count=2),
     Fault("G10", "filters-rolled", "the filters are in another order", tensor_changed(lambda w: w.roll(1, 0)), convs, keep=True),
@@ -123,8 +143,10 @@ FURTHER: tuple[Fault, ...] = (
     Fault("H3", "double", "a convolution computes and answers in double", lambda e, layer: e.put(layer, Double(e.like(layer))),
           lambda host: ["layer4.1.conv2"], causes=("H3", "M16"), why_causes="torch refuses to mix them further on",
           hosts=("torchvision18", "ours18"), count=2),
+    Fault("H5", "raw-memory", "the convolution reads the memory, not the tensor", raw_memory, early,
+          causes=("H5", "A17"), why_causes="what changes the memory is an operation too many", count=2),
     Fault("J7", "half-kept", "the input of the head is halved, as an old dropout does",
-          lambda e, layer: e.put(layer, Head(e.like(layer), half_the_input)), only("fc")),
+          lambda e, layer: e.put(layer, Head(e.like(layer), half_the_input)), only("fc"), count=2),
 )  # fmt: skip
 
 _ = (FUNCTIONS, exactly, in_single)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rivals import RIVALS, Case, Said, said
+from rivals import RIVALS, Case, Reference, Said, said
 from threadpoolctl import threadpool_limits
 from torch import nn
 
@@ -82,9 +82,7 @@ def _fault(name: str) -> dict[str, Any]:
     clean = _clean_seconds(one.host, one.fault.size, one.fault.batch)
     outcome = judged(one)
     truth = {layer for answer in truths_of(one) for layer in (*answer.must, *_of_groups(answer.one_of))}
-    rivals = {}
-    for tool, rival in RIVALS.items():
-        rivals[tool] = _told(said(rival, _case(one)), truth)
+    rivals = {tool: _told(said(rival, _case(one)), truth) for tool, rival in RIVALS.items()}
     return {
         "code": one.fault.code,
         "title": one.fault.title,
@@ -135,11 +133,12 @@ def _clean_seconds(name: str, size: tuple[int, int], batch: int) -> float:
 
 
 @cache
-def _traced(name: str) -> nn.Module:
-    """The reference, traced by torch.fx as the networks with faults are: so that the tools have the same of both."""
+def _reference(name: str, size: tuple[int, int], batch: int, *, traced: bool) -> Reference:
+    """The reference; traced by torch.fx where the networks with faults are, so that the tools have the same of both."""
     named = {"resnet18": "torchvision18", "resnet50": "torchvision50", "resnext50_32x4d": "resnext"}
-    graph, _ = hosts.graph(named.get(name, name))
-    return graph.eval().requires_grad_(False)
+    network = hosts.graph(named.get(name, name))[0] if traced else hosts.reference_network(name)
+    x = torch.from_numpy(hosts.expected_side(name, size, batch).x)
+    return Reference(network.eval().requires_grad_(False), x, _chains(name))
 
 
 @cache
@@ -161,12 +160,12 @@ def _chains(name: str) -> dict[str, tuple[str, ...]]:
 
 def _case(one: Planting) -> Case:
     expected = hosts.host(one.host).expected
-    x = torch.from_numpy(hosts.expected_side(expected, one.fault.size, one.fault.batch).x)
-    own = x
+    reference = _reference(expected, one.fault.size, one.fault.batch, traced=True)
+    own = reference.x
     if one.fault.prepare is not None:
         picture = hosts.subject_of(expected, one.fault.size, one.fault.batch).pictures[0]
         own = torch.from_numpy(one.fault.prepare(picture.image))
-    return Case(_traced(expected), planted(one), x, own, _chains(expected))
+    return Case(reference, planted(one), own)
 
 
 # Pairs
@@ -191,10 +190,10 @@ def _judged_twin(
         network.load_state_dict({key: value for key, value in side.weights.items() if "num_batches" not in key})
     if last:
         network = network.to(memory_format=torch.channels_last)
-    x = torch.from_numpy(side.x)
+    reference = _reference(hosts.host(name).expected, size, batch, traced=False)
     with _threads(threads):
         report = judge_foreign(side.trace, network, side.x, weights=side.weights)
-        case = Case(_traced(hosts.host(name).expected), network, x, x, _chains(hosts.host(name).expected))
+        case = Case(reference, network, reference.x)
         told = {tool: _told(said(rival, case), set()) for tool, rival in RIVALS.items()}
     return {"verdict": report.verdict, "findings": [one.code for one in report.findings], "rivals": told}
 
@@ -215,7 +214,7 @@ def _exported(name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
         torch.onnx.export(network, (torch.zeros(1, 3, *SIZE),), str(path), dynamo=True, verbose=False)
-        run = layerdiff.run(str(path), weights="synthetic", size=SIZE)
+        run = layerdiff.run(str(path), expected="torchvision:resnet18", weights="synthetic", size=SIZE)
     return {"verdict": run.verdict, "findings": [one.code for report in run.reports for one in report.findings]}
 
 

@@ -7,8 +7,7 @@ import logging
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["RIVALS", "Case", "Rival", "Said", "said"]
+__all__ = ["RIVALS", "Case", "Reference", "Rival", "Said", "said"]
 
 SQNR = 60.0
 """Decibels: the numeric suite has no verdict of its own. Below that, the noise is more than a thousandth."""
@@ -38,23 +37,65 @@ class Said:
     why: str = ""
 
 
-@dataclass
-class Case:
-    """A reference and a network, in the form in which the tools take them.
+@dataclass(eq=False)
+class Reference:
+    """The network that is right, and what the tools read of it: each is made once.
 
     Attributes:
-        reference: in torch, in eval mode.
-        network: a torch module in eval mode, or a NumPy network.
-        x: what the reference is given, (n, 3, h, w) float32.
-        own_x: what the network is given.
-        chains: for each layer, the layers that are fused with it: conv, norm and activation in a row.
+        network: in torch, in eval mode.
+        x: what it is given, (n, 3, h, w) float32.
+        chains: for each layer, the layers that a tool may take for one with it: conv, norm and activation in a row.
     """
 
-    reference: nn.Module
+    network: nn.Module
+    x: Tensor
+    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """What it gives."""
+        return _run(self.network, self.x)
+
+    @cached_property
+    def precise(self) -> Tensor:
+        """What it gives in float64."""
+        return _run(copy.deepcopy(self.network).double(), self.x.double())
+
+    @cached_property
+    def outputs(self) -> list[tuple[str, Tensor]]:
+        """Of its modules, in order."""
+        return _outputs(self.network, self.x)
+
+    @cached_property
+    def logs(self) -> list[Any]:
+        """Of the debug mode."""
+        return _logs(self.network, self.x)
+
+    @cached_property
+    def places(self) -> list[str]:
+        """The module in which each of the operations of `logs` runs."""
+        found, place = [], ""
+        for one in _logs(self.network, self.x, modules=True):
+            if getattr(one, "tag", "") == "nn.Mod":
+                place = one.header.partition(".")[2]
+            else:
+                found.append(place)
+        return found
+
+
+@dataclass
+class Case:
+    """A reference and a network.
+
+    Attributes:
+        reference: the network that is right.
+        network: a torch module in eval mode, or a NumPy network.
+        x: what it is given.
+    """
+
+    reference: Reference
     network: Any
     x: Tensor
-    own_x: Tensor
-    chains: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def numpy(self) -> bool:
@@ -62,21 +103,11 @@ class Case:
         return not isinstance(self.network, nn.Module)
 
     @cached_property
-    def expected(self) -> Tensor:
-        """The reference's logits."""
-        return _run(self.reference, self.x)
-
-    @cached_property
-    def actual(self) -> Tensor:
-        """The network's logits."""
+    def logits(self) -> Tensor:
+        """What the network gives."""
         if self.numpy:
-            return torch.from_numpy(np.asarray(self.network(self.own_x.numpy())))
-        return _run(self.network, self.own_x)
-
-    @cached_property
-    def precise(self) -> Tensor:
-        """The reference's logits in float64."""
-        return _run(copy.deepcopy(self.reference).double(), self.x.double())
+            return torch.from_numpy(np.asarray(self.network(self.x.numpy())))
+        return _run(self.network, self.x)
 
 
 def _run(network: nn.Module, x: Tensor) -> Tensor:
@@ -86,61 +117,7 @@ def _run(network: nn.Module, x: Tensor) -> Tensor:
     return given
 
 
-Rival = Callable[[Case], Said]
-
-
-def said(rival: Rival, case: Case) -> Said:
-    """What a tool says; a network that raises is different by itself."""
-    try:
-        _ = case.actual
-    except Exception as error:
-        return Said(True, why=f"the network raises {type(error).__name__}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return rival(case)
-
-
-def _passes(check: Callable[..., Any], actual: Any, expected: Any, **options: Any) -> bool:
-    try:
-        check(actual, expected, **options)
-    except AssertionError:
-        return False
-    return True
-
-
-def assert_close(case: Case) -> Said:
-    """torch.testing.assert_close on the logits."""
-    return Said(not _passes(torch.testing.assert_close, case.actual, case.expected))
-
-
-def assert_allclose(rtol: float, atol: float) -> Rival:
-    """numpy.testing.assert_allclose on the logits."""
-
-    def rival(case: Case) -> Said:
-        check = np.testing.assert_allclose
-        return Said(not _passes(check, case.actual.numpy(), case.expected.numpy(), rtol=rtol, atol=atol))
-
-    return rival
-
-
-def cosine(case: Case) -> Said:
-    """Cosine of the logits greater than 0.99."""
-    if case.actual.shape != case.expected.shape:
-        return Said(True)
-    similar = nn.functional.cosine_similarity(case.actual.flatten(1), case.expected.flatten(1), dim=1)
-    return Said(not bool((similar > 0.99).all()))
-
-
-def dynamo_same(case: Case) -> Said:
-    """torch._dynamo.utils.same with the reference in float64, on the logits."""
-    from torch._dynamo.utils import same
-
-    logging.getLogger("torch._dynamo.utils").disabled = True
-    return Said(not same(case.expected, case.actual, fp64_ref=case.precise, log_error=lambda *words: None))
-
-
-@contextmanager
-def _outputs(network: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
+def _outputs(network: nn.Module, x: Tensor) -> list[tuple[str, Tensor]]:
     found: list[tuple[str, Tensor]] = []
     calls: Counter[str] = Counter()
 
@@ -158,22 +135,83 @@ def _outputs(network: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
         if name and not list(module.children())
     ]
     try:
-        yield found
+        _run(network, x)
     finally:
         for handle in handles:
             handle.remove()
+    return found
+
+
+def _logs(network: nn.Module, x: Tensor, *, modules: bool = False) -> list[Any]:
+    from torch.utils._debug_mode import DebugMode
+
+    with DebugMode(record_nn_module=modules) as mode, DebugMode.log_tensor_hashes():
+        _run(network, x)
+    logs: list[Any] = mode.logs
+    return logs
+
+
+Rival = Callable[[Case], Said]
+
+
+def said(rival: Rival, case: Case) -> Said:
+    """What a tool says; a network that raises is different by itself."""
+    try:
+        _ = case.logits
+    except Exception as error:
+        return Said(True, why=f"the network raises {type(error).__name__}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return rival(case)
+
+
+def _passes(check: Callable[..., Any], actual: Any, expected: Any, **options: Any) -> bool:
+    try:
+        check(actual, expected, **options)
+    except AssertionError:
+        return False
+    return True
+
+
+def assert_close(case: Case) -> Said:
+    """torch.testing.assert_close on the logits."""
+    return Said(not _passes(torch.testing.assert_close, case.logits, case.reference.logits))
+
+
+def assert_allclose(rtol: float, atol: float) -> Rival:
+    """numpy.testing.assert_allclose on the logits."""
+
+    def rival(case: Case) -> Said:
+        check = np.testing.assert_allclose
+        return Said(not _passes(check, case.logits.numpy(), case.reference.logits.numpy(), rtol=rtol, atol=atol))
+
+    return rival
+
+
+def cosine(case: Case) -> Said:
+    """Cosine of the logits greater than 0.99."""
+    actual, expected = case.logits, case.reference.logits
+    if actual.shape != expected.shape:
+        return Said(True)
+    similar = nn.functional.cosine_similarity(actual.flatten(1), expected.flatten(1), dim=1)
+    return Said(not bool((similar > 0.99).all()))
+
+
+def dynamo_same(case: Case) -> Said:
+    """torch._dynamo.utils.same with the reference in float64, on the logits."""
+    from torch._dynamo.utils import same
+
+    logging.getLogger("torch._dynamo.utils").disabled = True
+    one = case.reference
+    return Said(not same(one.logits, case.logits, fp64_ref=one.precise, log_error=lambda *words: None))
 
 
 def layer_by_layer(case: Case) -> Said:
     """torch.testing.assert_close on the outputs of modules, in order, where shapes agree; then on the logits."""
     if case.numpy:
         return Said(None, why="it takes torch modules only")
-    with _outputs(case.reference) as expected:
-        _run(case.reference, case.x)
-    with _outputs(case.network) as actual:
-        _run(case.network, case.own_x)
-    at = 0
-    for name, value in expected:
+    actual, at = _outputs(case.network, case.x), 0
+    for name, value in case.reference.outputs:
         match = next((i for i in range(at, len(actual)) if actual[i][1].shape == value.shape), None)
         if match is None:
             continue
@@ -191,10 +229,10 @@ def numeric_suite(case: Case) -> Said:
     if case.numpy:
         return Said(None, why="it takes torch modules only")
     try:
-        pair = (copy.deepcopy(case.reference), copy.deepcopy(case.network))
+        pair = (copy.deepcopy(case.reference.network), copy.deepcopy(case.network))
         first, second = ns.add_loggers("a", pair[0], "b", pair[1], ns.OutputLogger)
-        _run(first, case.x)
-        _run(second, case.own_x)
+        _run(first, case.reference.x)
+        _run(second, case.x)
         found = ns.extract_logger_info(first, second, ns.OutputLogger, "a")
         ns.extend_logger_results_with_comparison(found, "a", "b", compute_sqnr, "sqnr")
     except Exception as error:
@@ -203,8 +241,8 @@ def numeric_suite(case: Case) -> Said:
         for entry in result.get("node_output", {}).get("b", []):
             # A NaN is no agreement.
             if any(not value > SQNR for value in entry["sqnr"]):
-                layer = _dotted(name, case.chains)
-                return Said(True, case.chains.get(layer, (layer,)))
+                layer = _dotted(name, case.reference.chains)
+                return Said(True, case.reference.chains.get(layer, (layer,)))
     return Said(False)
 
 
@@ -227,36 +265,24 @@ def debug_mode(case: Case) -> Said:
     """torch.utils._debug_mode: hashes of the outputs of all operations, in two runs."""
     from torch.utils._debug_mode import DebugMode
 
-    def logs(network: nn.Module, x: Tensor, *, modules: bool = False) -> Any:
-        with DebugMode(record_nn_module=modules) as mode, DebugMode.log_tensor_hashes():
-            _run(network, x)
-        return mode.logs
-
     if case.numpy:
         return Said(None, why="it takes torch modules only")
-    expected = logs(case.reference, case.x)
+    expected = case.reference.logs
     try:
-        found = DebugMode.check_hash_mismatches(expected, logs(case.network, case.own_x))
+        found = DebugMode.check_hash_mismatches(expected, _logs(case.network, case.x))
     except ValueError as error:
         return Said(True, why=re.sub(r"\d+", "N", str(error)).split(":")[0])
     if not found:
         return Said(False)
-    # It names an operator; which layer that is must be looked up, in a log that has the modules' names too.
-    place, calls = "", Counter[str]()
-    for one in logs(case.reference, case.x, modules=True):
-        header = getattr(one, "header", None)
-        if header is not None and getattr(one, "tag", "") == "nn.Mod":
-            place = header.partition(".")[2]
-        elif _hash_of(one) == found[0]["hash1"]:
-            break
-        elif _hash_of(one) is not None:
-            calls[place] += 1
-    return Said(True, (place,))
+    # It names an operator and its hash; which layer that is must be looked up in the reference's log.
+    hashed = found[0]["hash1"]
+    number = next((i for i, one in enumerate(expected) if hashed in _hashes(one)), None)
+    return Said(True, () if number is None else (case.reference.places[number],))
 
 
-def _hash_of(one: Any) -> Any:
-    value = (getattr(one, "log", None) or {}).get("hash")
-    return value[0] if isinstance(value, (tuple, list)) and value else value
+def _hashes(one: Any) -> list[float]:
+    value = (one.log or {}).get("hash")
+    return list(value) if isinstance(value, (tuple, list)) else [value]
 
 
 RIVALS: dict[str, Rival] = {

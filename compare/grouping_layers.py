@@ -97,9 +97,9 @@ def _part(layer: str, free: Mapping[str, Op], there: Graph) -> tuple[Op, ...]:
         return ()
     if op.kind in _PRODUCTS:
         return (*_slices_before((op,), free, there), op)
-    parts = (
-        [_part(name, free, there) for name in dict.fromkeys(op.inputs)] if op.kind in _JOINTS | {"identity"} else [()]
-    )
+    if op.kind not in _JOINTS | {"identity"}:
+        return ()
+    parts = [_part(name, free, there) for name in dict.fromkeys(op.inputs)]
     return (*(one for part in parts for one in part), op) if all(parts) else ()
 
 

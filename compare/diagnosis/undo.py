@@ -47,7 +47,7 @@ def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
     if result is not None:
         return result
     if hypothesis.residual is not None and hypothesis.residual <= 1:
-        return Undone(exchanged_for(stop), "what it gives is what this mistake gives, run beside it; without it", 0.0)
+        return Undone(exchanged_for(stop), "a model with just this mistake gives what it gives; without the mistake", 0.0)
     return None
 
 

@@ -30,7 +30,8 @@ def _lines(head: str, explanation: Explanation, width: int) -> Iterator[str]:
     for line in explanation.evidence[:_DETAILED]:
         yield from wrapped("evidence  ", line, width)
     if explanation.source:
-        yield from wrapped("where     ", explanation.source, width)
+        # A path is not broken: who copies it needs it whole.
+        yield f"where     {explanation.source}"
     if explanation.text:
         yield from wrapped("          ", explanation.text, width)
     yield from wrapped("change    ", explanation.change, width)

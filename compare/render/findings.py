@@ -8,6 +8,7 @@ from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.render.explained import wrapped
 from layerdiff.compare.render.words import fold
 from layerdiff.compare.result import Report
+from layerdiff.compare.shape_errors.explanation import Explanation
 from layerdiff.compare.trace import INPUT
 
 __all__ = ["findings"]
@@ -27,7 +28,8 @@ def findings(report: Report, width: int, *, every: bool) -> Iterator[str]:
     """
     if report.verdict != "different" or not report.findings:
         return
-    ordered = sorted(report.findings, key=lambda one: not one.confirmed)
+    said = {one.code for one in _explained(report.explanation)}
+    ordered = sorted((one for one in report.findings if one.code not in said), key=lambda one: not one.confirmed)
     for one in ordered if every else ordered[:_SHOWN]:
         yield from _block(one, width, every=every)
         yield ""
@@ -41,6 +43,11 @@ def findings(report: Report, width: int, *, every: bool) -> Iterator[str]:
         head = f"with {count} undone: " if confirmed else "with what is confirmed undone: "
         yield from wrapped("", head + report.repaired, width)
         yield ""
+
+
+def _explained(one: Explanation | None) -> list[Explanation]:
+    """Why it raised, which the report tells by itself."""
+    return [] if one is None else [one, *_explained(one.cause)]
 
 
 def _block(one: Finding, width: int, *, every: bool) -> Iterator[str]:
@@ -57,7 +64,7 @@ def _block(one: Finding, width: int, *, every: bool) -> Iterator[str]:
     for other in one.equally:
         yield from wrapped("or        ", f"{other}, which explains it just as well", width)
     if one.source:
-        yield from wrapped("where     ", one.source, width)
+        yield f"where     {one.source}"
     if one.text:
         yield from wrapped("          ", one.text, width)
     yield from wrapped("change    ", one.change, width)

@@ -170,10 +170,17 @@ def test_autocast_is_the_arithmetic_of_the_products_alone():
     assert not report.output
 
 
-def test_parameters_in_another_precision_than_the_maps_stay_in_theirs():
+def normed_by_function(network, x):
+    """The batch norm as a function, its parameters in float32 whatever it is given."""
+    norm = network.bn2
+    return functional.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+
+
+@pytest.mark.parametrize("norm", [lambda network, x: network.bn2(x), normed_by_function], ids=["module", "function"])
+def test_parameters_in_another_precision_than_the_maps_stay_in_theirs(norm):
     """A batch norm in float32 of maps in float16 is run again as it ran: what the network returns comes out again."""
     report = judged(
-        inner=lambda network, x: network.conv2(x).half(), normed=lambda network, x: network.bn2(x).float() * 1.5
+        inner=lambda network, x: network.conv2(x).half(), normed=lambda network, x: norm(network, x).float() * 1.5
     )
 
     assert report.verdict == "different"

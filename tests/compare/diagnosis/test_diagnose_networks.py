@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torchvision.models import resnet18
 
+from layerdiff import load_weights, torchvision_model
 from layerdiff.compare.capture import capture
 from layerdiff.compare.check import compare_networks
 
@@ -165,6 +167,34 @@ def test_compound_faults_all_come_out(make_resnet, x):
 
     assert told(report) == [("B1", ("layer2.0.conv1",)), ("C1", ("layer2.0.bn1",)), ("B8", ("layer3.1.conv2",))]
     assert report.repaired.startswith("every layer agrees")
+
+
+def test_another_shortcut_and_nothing_loaded(x):
+    """A8 with G1: option A on a shortcut, and weights that were never loaded, both come out."""
+    torch.manual_seed(0)
+    fresh = resnet18().eval().requires_grad_(False)
+    block(fresh, "layer2.0", option_a)
+
+    expected = torchvision_model("resnet18", load_weights("synthetic", "resnet18"))
+    report = compare_networks(expected, fresh, x)
+
+    assert {code for code, _ in told(report)} == {"A8", "G1"}
+    (nothing,) = [one for one in report.findings if one.code == "G1"]
+    assert {"conv1", "bn1", "layer4.1.conv2", "fc"} <= set(nothing.layers)
+    assert report.repaired.startswith("every layer agrees")
+
+
+def test_it_says_what_it_is_doing(make_resnet, x):
+    """The diagnosis tells its caller each step: looking, what is tried at which layer, and the last judgement."""
+    from layerdiff.compare.check import compare_with
+
+    broken, said = make_resnet(), []
+    broken.layer1[0].bn2.eps = 1e-3
+    compare_with(capture(make_resnet(), x), broken, x, on_step=said.append)
+
+    assert said[0] == "looking at every layer"
+    assert any(what.startswith("layer1.0.bn2: ") for what in said)
+    assert said[-1] == "the candidate with all of that undone"
 
 
 class _Same(nn.Module):

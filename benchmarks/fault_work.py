@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from rivals import RIVALS, Case, Reference, Said, said
 from threadpoolctl import threadpool_limits
-from torch import nn
 
 import layerdiff
 from layerdiff.compare.foreign import judge_foreign
@@ -30,7 +29,7 @@ from faults import hosts, pairs, plan
 from faults.judging import judged, planted, truths_of
 from faults.model import Planting
 
-__all__ = ["Item", "TWINS", "done", "items", "prepare_process"]
+__all__ = ["TWINS", "Item", "done", "items", "prepare_process"]
 
 Item = tuple[str, str]
 """What kind of piece, and its name."""
@@ -235,7 +234,7 @@ def _twins() -> dict[str, Callable[[], dict[str, Any]]]:
         add("numpy18", f"NumPy, {grade}, odd size 65x97, batch 2", grade=grade, size=(65, 97), batch=2)
     add("numpy18", "NumPy, two threads, batch 3", threads=2, batch=3)
     add("resnext", "grouped convolutions")
-    for name in ("torchvision18", "ours18"):
+    for name in ("torchvision18", "own_conv_and_bn"):
         found[f"{name}, exported to ONNX"] = lambda name=name: _exported(name)
     return found
 

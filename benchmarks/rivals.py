@@ -76,8 +76,8 @@ class Reference:
         """The module in which each of the operations of `logs` runs."""
         found, place = [], ""
         for one in _logs(self.network, self.x, modules=True):
-            if getattr(one, "tag", "") == "nn.Mod":
-                place = one.header.partition(".")[2]
+            if getattr(one, "header", "") == "nn.Mod":
+                place = one.tag.partition(".")[2]
             else:
                 found.append(place)
         return found

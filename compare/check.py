@@ -56,7 +56,5 @@ def compare_with(
     on_step: Callable[[str], None] | None = None,
 ) -> Report:
     """`compare_networks` with a reference that is captured already; a candidate that raises is different."""
-    judging = Judging(
-        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, batches=False
-    )
+    judging = Judging(expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, batches=False)
     return judging.judged(actual)

@@ -136,8 +136,9 @@ def _stands_for(ours: list[Op], theirs: list[Op], there: Graph) -> bool:
         len(ours) == len(theirs) == 2 and _classifier_first(ours, theirs)
     )
     made_of = all(op.kind in ARITHMETIC | MOVING | HEAD or (op.kind in IDLE and is_glue(op)) for op in theirs)
-    # What does nothing stands for nothing but what does nothing.
-    made_of = made_of and (any(op.kind not in IDLE for op in theirs) or all(op.kind in IDLE for op in ours))
+    # What does nothing, or only moves numbers, stands for nothing but that.
+    still = IDLE | MOVING
+    made_of = made_of and (any(op.kind not in still for op in theirs) or all(op.kind in still | HEAD for op in ours))
     layers = [op for op in ours if op.parameters]
     # Arithmetic can be one layer with parameters, or several without any.
     if not swapped and (not made_of or len(layers) > 1 or (layers and len(ours) > 1)):

@@ -86,7 +86,11 @@ def movers_before(draft: Draft) -> Draft:
         if (
             behind
             and set(takers) <= covered
-            and (op.kind in IDLE or not any(_lacks_before(draft.groups[i], draft) for i in behind))
+            and (
+                op.kind in IDLE
+                or not any(_lacks_before(draft.groups[i], draft) for i in behind)
+                or all(_pads_for(op, draft.groups[i]) for i in behind)
+            )
         ):
             groups = list(draft.groups)
             for i in behind:
@@ -96,6 +100,14 @@ def movers_before(draft: Draft) -> Draft:
             group = draft.groups[last]
             draft = draft.merged([last], replace(group, actual=(*group.actual, op)))
     return draft
+
+
+def _pads_for(op: Op, group: Group) -> bool:
+    """Whether `op` is the padding of the window behind it, which pads nothing itself where the expected one does."""
+    if op.kind != "pad" or len(group.expected) != 1 or not group.actual:
+        return False
+    ours, theirs = (one.attributes.get("padding") for one in (group.expected[0], group.actual[-1]))
+    return ours not in {None, (0, 0)} and theirs == (0, 0)
 
 
 def _lacks_before(group: Group, draft: Draft) -> bool:

@@ -106,4 +106,3 @@ def like_before(before: object, value: object) -> object:
     if isinstance(before, int) and isinstance(value, tuple) and len(set(value)) == 1:
         return value[0]
     return value
-

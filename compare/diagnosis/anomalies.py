@@ -48,9 +48,7 @@ class Anomalies:
         """Pairs whose expected operations take what one of these missing ones gives."""
         ids = {op.layer for op in missing}
         return tuple(
-            pair
-            for pair in self.alignment.pairs
-            if pair.actual and any(ids & set(op.inputs) for op in pair.expected)
+            pair for pair in self.alignment.pairs if pair.actual and any(ids & set(op.inputs) for op in pair.expected)
         )
 
     def without(self, difference: Difference) -> Anomalies:
@@ -124,9 +122,7 @@ def anomalies(
     here, there = Graph(expected, outputs[0]), Graph(actual, outputs[1])
     missing = [op for pair in alignment.pairs if not pair.actual for op in pair.expected]
     rewired = [
-        pair
-        for pair in alignment.pairs
-        if any(problem.startswith(("wiring:", "inputs:")) for problem in pair.problems)
+        pair for pair in alignment.pairs if any(problem.startswith(("wiring:", "inputs:")) for problem in pair.problems)
     ]
     return Anomalies(
         missing=tuple(op for op in missing if reached is None or op.layer in reached),

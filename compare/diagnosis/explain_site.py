@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from layerdiff.compare.diagnosis.hypotheses import hypotheses
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.trial import tried
 from layerdiff.compare.diagnosis.undo import Undone, as_one, sampled, undone, undone_as, varied
 from layerdiff.compare.diagnosis.walk import Stop
+from layerdiff.compare.hypotheses.every import hypotheses
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.kinds import MOVING
 from layerdiff.compare.trace import Op
 

@@ -65,9 +65,9 @@ def _rewire(pair: Pair, names: dict[str, str], edit: Edit) -> None:
     """Let a pair's operations of the candidate take what stands for what the expected ones take."""
     needed = outside_inputs(pair.actual)
     wanted = outside_inputs(pair.expected)
-    if len(needed) != len(wanted) or (len(pair.actual) == len(pair.expected) == 1 and len(
-        pair.actual[0].inputs
-    ) != len(pair.expected[0].inputs)):
+    if len(needed) != len(wanted) or (
+        len(pair.actual) == len(pair.expected) == 1 and len(pair.actual[0].inputs) != len(pair.expected[0].inputs)
+    ):
         _replace(pair, names, edit)
         return
     if len(pair.actual) == len(pair.expected) == 1:
@@ -94,4 +94,3 @@ def _replace(pair: Pair, names: dict[str, str], edit: Edit) -> None:
         name = last.layer if op is pair.expected[-1] else inside[op.layer]
         inputs = tuple(inside.get(layer) or names.get(layer) or layer for layer in op.inputs)
         edit.added[name] = replace(op, layer=name, path=last.path, inputs=inputs, source=last.source)
-

@@ -86,4 +86,3 @@ def returning(trace: Trace, layer: str | None, x: Array) -> Trace | None:
         # Somebody else's code on inputs it never had before may raise anything.
         return None
     return replace(trace, returned=output, returned_by=layer, final=layer)
-

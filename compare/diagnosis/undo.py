@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import distance
 from layerdiff.compare.diagnosis.walk import Stop
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import distance
 from layerdiff.compare.pairs import outside_inputs
 from layerdiff.compare.playback import play
 from layerdiff.compare.trace import Array, Op
@@ -47,7 +47,8 @@ def undone(hypothesis: Hypothesis, stop: Stop) -> Undone | None:
     if result is not None:
         return result
     if hypothesis.residual is not None and hypothesis.residual <= 1:
-        return Undone(exchanged_for(stop), "a model with just this mistake gives what it gives; without the mistake", 0.0)
+        how = "a model with just this mistake gives what it gives; without the mistake"
+        return Undone(exchanged_for(stop), how, 0.0)
     return None
 
 
@@ -169,5 +170,3 @@ def _plain(value: object) -> str:
     if isinstance(value, tuple) and len(set(value)) == 1:
         return str(value[0])
     return str(value)
-
-

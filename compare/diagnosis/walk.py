@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from layerdiff.compare.bits import same_bits
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import distance
 from layerdiff.compare.expected import Expected, Part
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import distance
 from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
 from layerdiff.compare.playback import play
 from layerdiff.compare.probe import dense_inputs
@@ -161,5 +161,3 @@ def _allowed(part: Part) -> Array:
 def parameters_of(trace: Trace) -> dict[str, Mapping[str, Array]]:
     """All parameters of a network, by layer and role."""
     return {op.layer: op.parameters for op in trace.ops if op.parameters}
-
-

@@ -47,7 +47,9 @@ def test_a_difference_names_the_layers_and_answers_last(runs):
     assert re.search(r"^ *25 ↓ layer2\.0\.add", text, re.MULTILINE)
     assert "  evidence  eps: got 0.001, expected 1e-05" in text
     assert "C1 eps is 0.001, expected 1e-05 [confirmed]\nat        layer2.0.downsample.1\n" in text
-    assert re.search(r"^(cause|differs)   +A2 .*\n(.*\n)?at        layer4\.0\.conv1, layer4\.0\.conv2$", text, re.MULTILINE)
+    assert re.search(
+        r"^(cause|differs)   +A2 .*\n(.*\n)?at        layer4\.0\.conv1, layer4\.0\.conv2$", text, re.MULTILINE
+    )
     assert "proof     run again with eps=1e-05: agrees to the bit" in text
     assert "with all of them undone: every layer agrees, to the bit" in text
     assert "⋮ 23 layers same, at most 0.00 of their allowance" in text

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from layerdiff.compare.check import compare_networks
-from layerdiff.compare.diagnosis.convs import hypotheses
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.hypotheses.convolution.convs import hypotheses
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.trace import Op
 
 Wrong = Callable[[Tensor, Tensor], Tensor]

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from layerdiff.compare.diagnosis.labels import class_order, hypotheses
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.hypotheses.labels import class_order, hypotheses
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.trace import Op
 
 RNG = np.random.default_rng(4)

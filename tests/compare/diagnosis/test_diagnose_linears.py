@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from layerdiff.compare.allowance import Call
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.linears import hypotheses
-from layerdiff.compare.diagnosis.rules import KIT_RULES
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.linears import hypotheses
+from layerdiff.compare.hypotheses.rules import KIT_RULES
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.trace import Array, Op
 
 Wrong = Callable[[Tensor, Tensor, Tensor], Tensor]

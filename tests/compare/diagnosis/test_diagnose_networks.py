@@ -39,44 +39,54 @@ def shortcut(self, x):
 
 
 def no_shortcut(self, x):
+    """A block without its shortcut."""
     return self.relu(branch(self, x))
 
 
 def twice(self, x):
+    """Its shortcut twice."""
     return self.relu(branch(self, x) + 2 * shortcut(self, x))
 
 
 def no_relu(self, x):
+    """Without the last ReLU."""
     return branch(self, x) + shortcut(self, x)
 
 
 def relu_before(self, x):
+    """The last ReLU before the addition."""
     return self.relu(branch(self, x)) + shortcut(self, x)
 
 
 def two_relus(self, x):
+    """A ReLU before the addition as well."""
     return self.relu(self.relu(branch(self, x)) + shortcut(self, x))
 
 
 def norm_last(self, x):
+    """ReLU before the batch norm."""
     out = self.bn1(self.relu(self.conv1(x)))
     return self.relu(self.bn2(self.conv2(out)) + shortcut(self, x))
 
 
 def linear_block(self, x):
+    """No ReLU inside."""
     return self.relu(self.bn2(self.conv2(self.bn1(self.conv1(x)))) + shortcut(self, x))
 
 
 def late_shortcut(self, x):
+    """The shortcut taken behind the first ReLU."""
     out = self.relu(self.bn1(self.conv1(x)))
     return self.relu(self.bn2(self.conv2(out)) + out)
 
 
 def bare_projection(self, x):
+    """A projection without batch norm."""
     return self.relu(branch(self, x) + self.downsample[0](x))
 
 
 def option_a(self, x):
+    """Zeros in the place of the projection."""
     side = x[:, :, ::2, ::2]
     side = functional.pad(side, (0, 0, 0, 0, 0, x.shape[1]))
     return self.relu(branch(self, x) + side)

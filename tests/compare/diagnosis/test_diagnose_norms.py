@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from layerdiff.compare.allowance import RULES, Call
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.norms import hypotheses
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.norm.norms import hypotheses
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.trace import Array, Op
 
 EPS = 1e-5

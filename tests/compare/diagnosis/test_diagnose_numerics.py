@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from layerdiff.compare.diagnosis import flattens, numerics
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.kit import chain
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.kit import chain
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.playback import play
 from layerdiff.compare.trace import Op
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.poolings import hypotheses
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.trial import tried
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.poolings import hypotheses
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
 from layerdiff.compare.trace import Op
 
 Wrong = Callable[[Tensor], Tensor]

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from layerdiff.compare.diagnosis.hypothesis import Hypothesis
-from layerdiff.compare.diagnosis.initial_values import initial_values
-from layerdiff.compare.diagnosis.relations import relation
-from layerdiff.compare.diagnosis.site import Sample, Site
-from layerdiff.compare.diagnosis.tensor_pool import Pool, fingerprint
-from layerdiff.compare.diagnosis.trial import tried
-from layerdiff.compare.diagnosis.weights import hypotheses
+from layerdiff.compare.hypotheses.hypothesis import Hypothesis
+from layerdiff.compare.hypotheses.site import Sample, Site
+from layerdiff.compare.hypotheses.trial import tried
+from layerdiff.compare.hypotheses.weights.initial_values import initial_values
+from layerdiff.compare.hypotheses.weights.relations import relation
+from layerdiff.compare.hypotheses.weights.tensor_pool import Pool, fingerprint
+from layerdiff.compare.hypotheses.weights.weights import hypotheses
 from layerdiff.compare.trace import Array, Op
 
 RNG = np.random.default_rng(5)

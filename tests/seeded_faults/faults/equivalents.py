@@ -10,8 +10,8 @@ from .convolution import same, spoil_weight, wide_strided
 from .edits import Edit
 from .hosts import Host
 from .layers import Apply, Norm, conv_with, norm_with
-from .model import Fault, Truth
 from .loading import convs, in_half
+from .model import Fault, Truth
 from .normalisation import norms, plain
 from .pooling import only, put, relus, same_maxpool, zero_padded_maxpool
 from .structure import FUNCTIONS, plain_threes

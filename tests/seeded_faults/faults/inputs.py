@@ -59,7 +59,7 @@ def blue_green_red(image: Image.Image) -> Array:
 
 
 def as_tensor_resized(image: Image.Image) -> Array:
-    """torch's interpolation, which has no antialiasing."""
+    """Torch's interpolation, which has no antialiasing."""
     w, h = shorter(image)
     x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
     y = F.interpolate(x, (h, w), mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()

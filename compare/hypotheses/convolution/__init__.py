@@ -1,0 +1,1 @@
+"""What a convolution may do instead."""

@@ -1,0 +1,1 @@
+"""What a batch norm may do instead."""

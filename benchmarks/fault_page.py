@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
@@ -42,7 +43,8 @@ def figures(records: Sequence[Record]) -> dict[str, Any]:
     faults, equivalents = of_kind(records, "fault"), of_kind(records, "equivalent")
     twins, pairs = of_kind(records, "twin"), of_kind(records, "pair")
     codes = sorted({one["code"] for one in faults}, key=list(CAUSES).index)
-    fifty = [one for one in faults if one["host"] in {"torchvision50", "ours50", "sequential50", "timm50"}]
+    ratios = [one["seconds"] / one["clean_seconds"] for one in faults]
+    fifty = [one["seconds"] / one["clean_seconds"] for one in faults if one["host"].endswith("50")]
     return {
         "classes": len(codes),
         "total": counts(faults),
@@ -66,12 +68,10 @@ def figures(records: Sequence[Record]) -> dict[str, Any]:
         },
         "time": {
             "seconds": _median(one["seconds"] for one in faults),
-            "ratio": _median(one["seconds"] / one["clean_seconds"] for one in faults),
-            "ratio_resnet50": _median(one["seconds"] / one["clean_seconds"] for one in fifty),
-            "greatest_ratio": max((round(one["seconds"] / one["clean_seconds"], 1) for one in faults), default=0),
-            "greatest_ratio_resnet50": max(
-                (round(one["seconds"] / one["clean_seconds"], 1) for one in fifty), default=0
-            ),
+            "ratio": _median(ratios),
+            "ratio_resnet50": _median(fifty),
+            "greatest_ratio": round(max(ratios, default=0), 1),
+            "greatest_ratio_resnet50": round(max(fifty, default=0), 1),
         },
         "rivals": _rivals(faults, [*twins, *equivalents]),
         "failed": [one["name"] for one in records if "error" in one],
@@ -142,6 +142,7 @@ def page(found: Mapping[str, Any], records: Sequence[Record], misses: Misses) ->
 
 def _scoreboard(found: Mapping[str, Any]) -> str:
     total, time = found["total"], found["time"]
+    twins, nothing, pairs = (found[name] for name in ("twins", "equivalents", "pairs"))
     rows = {
         "planted": f"{total['planted']} faults of {found['classes']} classes",
         "detected": share(total["detected"], total["planted"]),
@@ -149,13 +150,13 @@ def _scoreboard(found: Mapping[str, Any]) -> str:
         "right cause, confirmed": share(total["right_cause"], total["planted"]),
         "wrong cause confirmed": str(total["wrong_cause"]),
         "no cause confirmed": str(total["unexplained"]),
-        "false alarms, networks that are right": f"{found['twins']['alarms']} of {found['twins']['runs']}",
-        "false alarms, changes that change nothing": f"{found['equivalents']['alarms']} of {found['equivalents']['runs']}",
-        "two faults at once: both found and confirmed": share(found["pairs"]["both"], found["pairs"]["runs"]),
+        "false alarms, networks that are right": f"{twins['alarms']} of {twins['runs']}",
+        "false alarms, changes that change nothing": f"{nothing['alarms']} of {nothing['runs']}",
+        "two faults at once: both found and confirmed": share(pairs["both"], pairs["runs"]),
         "time for a fault, median": f"{time['seconds']:.1f} s, {time['ratio']:.1f} times a clean run",
         "of a ResNet-50": f"{time['ratio_resnet50']:.1f} times; at most {time['greatest_ratio_resnet50']:.0f}",
     }
-    return _table(("", ""), [(name, value) for name, value in rows.items()])
+    return _table(("", ""), list(rows.items()))
 
 
 def _by_group(found: Mapping[str, Any]) -> str:
@@ -163,6 +164,8 @@ def _by_group(found: Mapping[str, Any]) -> str:
     return "### By group\n\n" + _table(("group", *_HEADS), rows)
 
 
+_COUNTED = ("planted", "detected", "right_layers", "right_cause", "wrong_cause", "unexplained")
+_TOOL_HEADS = ("tool", "says different", "false alarms", "names the layer", "names a cause", "cannot run")
 _HEADS = ("planted", "detected", "right layers", "right cause", "wrong cause", "no cause")
 
 
@@ -181,11 +184,7 @@ def _rivals_table(found: Mapping[str, Any]) -> str:
         if one["refusals"]
     ]
     why = "\n\nWhy a tool could not be run, and how often:\n\n" + "\n".join(reasons) if reasons else ""
-    return (
-        head
-        + _table(("tool", "says different", "false alarms", "names the layer", "names a cause", "cannot run"), rows)
-        + why
-    )
+    return head + _table(_TOOL_HEADS, rows) + why
 
 
 def _us(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -242,15 +241,15 @@ def readme_part(found: Mapping[str, Any]) -> str:
     alarms = found["twins"]["alarms"] + found["equivalents"]["alarms"]
     runs = found["twins"]["runs"] + found["equivalents"]["runs"]
     rows = [_us(found), *(_rival_row(tool, one, total["planted"]) for tool, one in found["rivals"].items())]
-    text = (
-        f"{total['planted']} faults of {found['classes']} classes were planted in networks that are right. layerdiff detected\n"
-        f"{share(total['detected'], total['planted'])}, named exactly the right layers for "
-        f"{share(total['right_layers'], total['planted'])}, and\n"
-        f"confirmed the right cause for {share(total['right_cause'], total['planted'])}; a wrong cause was confirmed for "
-        f"{total['wrong_cause']}. Of two faults at once\nboth were found and confirmed in {pairs['both']} of "
-        f"{pairs['runs']} networks. Of {runs} networks that are right, {alarms} were called different.\n"
-        f"A diagnosis took {time['ratio']:.1f} times a clean run (median).\n\n"
+    planted = total["planted"]
+    words = (
+        f"{planted} faults of {found['classes']} classes were planted in networks that are right. layerdiff detected",
+        f"{share(total['detected'], planted)}, named exactly the right layers for",
+        f"{share(total['right_layers'], planted)}, and confirmed the right cause for",
+        f"{share(total['right_cause'], planted)}; a wrong cause was confirmed for {total['wrong_cause']}.",
+        f"Of two faults at once both were found and confirmed in {pairs['both']} of {pairs['runs']} networks.",
+        f"Of {runs} networks that are right, {alarms} were called different.",
+        f"A diagnosis took {time['ratio']:.1f} times a clean run (median).",
     )
-    return text + _table(
-        ("tool", "says different", "false alarms", "names the layer", "names a cause", "cannot run"), rows
-    )
+    text = textwrap.fill(" ".join(words), 120) + "\n\n"
+    return text + _table(_TOOL_HEADS, rows)

@@ -287,9 +287,9 @@ def _hashes(one: Any) -> list[float]:
 
 RIVALS: dict[str, Rival] = {
     "`torch.testing.assert_close`, logits": assert_close,
-    "the same, layer by layer": layer_by_layer,
+    "`torch.testing.assert_close`, layer by layer": layer_by_layer,
     "`numpy.testing.assert_allclose`, rtol 1e-7 (default)": assert_allclose(1e-7, 0),
-    "the same, rtol 1e-3, atol 1e-5": assert_allclose(1e-3, 1e-5),
+    "`numpy.testing.assert_allclose`, rtol 1e-3, atol 1e-5": assert_allclose(1e-3, 1e-5),
     "cosine > 0.99": cosine,
     "`torch._dynamo.utils.same`, float64 reference": dynamo_same,
     "`torch.ao.ns._numeric_suite_fx`, 60 dB": numeric_suite,

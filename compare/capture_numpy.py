@@ -87,6 +87,7 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
             shape=output.shape,
             dtype=output.dtype.name,
             in_place=any(output is array for array in inputs),
+            keys={role: f"{path}.{role}" if path else role for role in layer.arrays},
             source=calling_line(),
             run=_runner(layer),
             vary=_varied(layer),

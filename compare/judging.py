@@ -138,7 +138,9 @@ def with_causes(
         return report
     try:
         from layerdiff.compare.diagnosis.diagnose import diagnosed
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         # Hypotheses are modelled in torch; NumPy networks are judged without it all the same.
         return replace(report, notes=(*report.notes, "no causes were looked for: that needs torch"))
     return diagnosed(report, expected, actual, x, seed=seed, unused=unused, dtypes=dtypes, tell=on_step)

@@ -229,27 +229,4 @@ CONVOLUTION: tuple[Cause, ...] = (
         """,
         ),
     ),
-    Cause(
-        code="B11",
-        title="a convolution has other settings, and cannot take the reference's input",
-        meaning=(
-            "The convolution runs on the candidate's own map, and raises on the reference's. Its settings differ, and "
-            "with the reference's it is right."
-        ),
-        why="Two settings were changed so that the shapes fit each other again, and not the reference.",
-        signature=(
-            "Alone, on the expected input, it raises, and an attribute differs. Where it runs, the attribute has a "
-            "code of its own: B2, B7, A3, A16."
-        ),
-        fix="Set it as in the reference, and look for the mistake before it that made this necessary.",
-        sources=(),
-        example=compared(
-            "B11",
-            STRIDED,
-            """\
-            actual[0].stride = (1, 1)
-            actual[1].dilation = (5, 5)  # fits on 16x16, not on 8x8
-        """,
-        ),
-    ),
 )

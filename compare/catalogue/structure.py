@@ -489,27 +489,4 @@ STRUCTURE: tuple[Cause, ...] = (
         sources=("labmlai/annotated_deep_learning_paper_implementations#205",),
         example=compared("A18", CONV, "actual = nn.Sequential(expected[0], expected[2])"),
     ),
-    Cause(
-        code="A19",
-        title="an operation has other settings, and cannot take the reference's input",
-        meaning=(
-            "The operation runs on what the candidate gives it, and raises on what the reference gives it. Its "
-            "settings differ, and with the reference's it is right."
-        ),
-        why="It was fitted to a tensor that an earlier mistake has given another shape.",
-        signature=(
-            "Alone, on the expected input, the candidate's operation raises, and an attribute differs. Of a "
-            "convolution it is B11, of a pooling D8 or D7."
-        ),
-        fix="Set it as in the reference, and look for the mistake before it that made this necessary.",
-        sources=(),
-        example=compared(
-            "A19",
-            PADDED,
-            """\
-            actual[0].stride = (1, 1)
-            actual[1].padding = (-5, -5, -5, -5)  # fits on 16x16, not on 8x8
-        """,
-        ),
-    ),
 )

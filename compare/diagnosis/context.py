@@ -33,8 +33,7 @@ def in_context(finding: Finding, pair: Pair, actual: Trace) -> Finding:
             change="build a layer of its own for each place: a list of new blocks, not one block repeated",
             evidence=(f"{own[0].layer} has the same tensors as {', '.join(others[:3])}", finding.title),
         )
-    registered = any(op.keys for op in actual.ops)
-    if registered and own and not any(op.keys for op in own):
+    if own and not any(op.keys for op in own):
         return replace(
             finding,
             code="A13",

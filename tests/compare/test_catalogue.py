@@ -30,17 +30,10 @@ UNDER_ANOTHER = {"G8": "K2", "H5": "U1", "K3": "K1"}
 """What a comparison shows, and cannot tell from another cause, whose name it has."""
 
 AWAITED: dict[str, str] = {
-    "A3": "found as A2 and A9, one for each of the block's convolutions",
-    "A10": "found as A8, E2, A18 and G3",
-    "A13": "found as G6",
-    "C10": "found as A18 and G9",
-    "E6": "found as A6",
-    "F4": "a softmax that is a module is found as A17",
-    "H3": "found as A17",
 }
 """Whose example the diagnosis does not name yet, and what it says instead; one that does must leave this list."""
 
-UNSOURCED = {"A17", "A19", "B11", "D8", "D9", "F7", "G9", "G10", "G11"}
+UNSOURCED = {"A17", "D8", "D9", "F7", "G9", "G10", "G11"}
 """What is in no thread that we know, and is here because the diagnosis tells it apart."""
 
 

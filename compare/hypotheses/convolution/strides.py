@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layerdiff.compare.hypotheses.roles import block_of, is_bottleneck
 from layerdiff.compare.hypotheses.site import Site
+from layerdiff.compare.trace import INPUT
 
 __all__ = ["stride_words"]
 
@@ -17,7 +18,7 @@ def stride_words(site: Site, got: tuple[int, int], want: tuple[int, int]) -> tup
     """
     block, last = block_of(site.layer), site.layer.split(".")[-1]
     plain = f"stride is {got}, expected {want}"
-    if not block:
+    if site.op.inputs == (INPUT,):
         return "A11", f"the stem's {plain}", f"set stride={want}"
     if ".downsample" in site.layer:
         return "A9", f"the shortcut's projection: {plain}", f"give the projection the block's stride, {want}"

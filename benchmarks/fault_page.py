@@ -85,12 +85,14 @@ def _median(values: Iterable[float]) -> float:
 
 def _rivals(faults: Sequence[Record], right: Sequence[Record]) -> dict[str, dict[str, Any]]:
     found = {}
+    faults = [one for one in faults if one.get("rivals")]
     for tool in faults[0]["rivals"] if faults else ():
         on_faults = [one["rivals"][tool] for one in faults]
         on_right = [one["rivals"][tool] for one in right if tool in one.get("rivals", {})]
         ran = [one for one in on_right if one["different"] is not None]
         refusals = Counter(one["why"] for one in (*on_faults, *on_right) if one["different"] is None)
         found[tool] = {
+            "asked": len(on_faults),
             "detected": sum(one["different"] is True for one in on_faults),
             "right_layer": sum(one["right_layer"] for one in on_faults),
             "refused": sum(one["different"] is None for one in on_faults),
@@ -177,7 +179,7 @@ def _figures_of(one: Mapping[str, int]) -> tuple[str, ...]:
 
 def _rivals_table(found: Mapping[str, Any]) -> str:
     head = "### Beside other tools, on the same networks\n\n"
-    rows = [_us(found), *(_rival_row(tool, one, found["total"]["planted"]) for tool, one in found["rivals"].items())]
+    rows = [_us(found), *(_rival_row(tool, one) for tool, one in found["rivals"].items())]
     reasons = [
         f"- {tool}: {', '.join(f'{why} ({count})' for why, count in one['refusals'].items())}"
         for tool, one in found["rivals"].items()
@@ -200,7 +202,8 @@ def _us(found: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _rival_row(tool: str, one: Mapping[str, Any], planted: int) -> tuple[str, ...]:
+def _rival_row(tool: str, one: Mapping[str, Any]) -> tuple[str, ...]:
+    planted = one["asked"]
     layer = share(one["right_layer"], planted) if one["right_layer"] else "no"
     alarms = f"{one['alarms']} of {one['right_runs']}"
     return tool, share(one["detected"], planted), alarms, layer, "no", str(one["refused"])
@@ -240,9 +243,9 @@ def readme_part(found: Mapping[str, Any]) -> str:
     total, pairs, time = found["total"], found["pairs"], found["time"]
     alarms = found["twins"]["alarms"] + found["equivalents"]["alarms"]
     runs = found["twins"]["runs"] + found["equivalents"]["runs"]
-    rows = [_us(found), *(_rival_row(tool, one, total["planted"]) for tool, one in found["rivals"].items())]
+    rows = [_us(found), *(_rival_row(tool, one) for tool, one in found["rivals"].items())]
     planted = total["planted"]
-    words = (
+    words: tuple[str, ...] = (
         f"{planted} faults of {found['classes']} classes were planted in networks that are right. layerdiff detected",
         f"{share(total['detected'], planted)}, named exactly the right layers for",
         f"{share(total['right_layers'], planted)}, and confirmed the right cause for",
@@ -251,5 +254,7 @@ def readme_part(found: Mapping[str, Any]) -> str:
         f"Of {runs} networks that are right, {alarms} were called different.",
         f"A diagnosis took {time['ratio']:.1f} times a clean run (median).",
     )
+    asked = next((one["asked"] for one in found["rivals"].values()), 0)
+    words = (*words, f"The other tools were asked about {asked} of the same faults, drawn by their names:")
     text = textwrap.fill(" ".join(words), 120) + "\n\n"
     return text + _table(_TOOL_HEADS, rows)

@@ -10,6 +10,7 @@ import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,9 @@ Item = tuple[str, str]
 """What kind of piece, and its name."""
 
 SIZE = (64, 64)
+
+RIVALS_EVERY = 32
+"""The other tools are asked about one planting in 32, drawn by its name: they take ten times as long."""
 
 
 def prepare_process() -> None:
@@ -81,7 +85,8 @@ def _fault(name: str) -> dict[str, Any]:
     clean = _clean_seconds(one.host, one.fault.size, one.fault.batch)
     outcome = judged(one)
     truth = {layer for answer in truths_of(one) for layer in (*answer.must, *_of_groups(answer.one_of))}
-    rivals = {tool: _told(said(rival, _case(one)), truth) for tool, rival in RIVALS.items()}
+    asked = RIVALS.items() if zlib.crc32(name.encode()) % RIVALS_EVERY == 0 else ()
+    rivals = {tool: _told(said(rival, _case(one)), truth) for tool, rival in asked}
     return {
         "code": one.fault.code,
         "title": one.fault.title,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerdiff.compare.catalogue.cause import Cause
 from layerdiff.compare.catalogue.examples import compared
-from layerdiff.compare.catalogue.toys import BIASED, CONV, EIGHT, GROUPED, STRIDED
+from layerdiff.compare.catalogue.toys import BIASED, CONV, EIGHT, GROUPED
 
 __all__ = ["CONVOLUTION"]
 

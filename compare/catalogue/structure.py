@@ -14,7 +14,6 @@ from layerdiff.compare.catalogue.toys import (
     DILATED,
     FUNCTIONAL,
     NET,
-    PADDED,
     STEM,
 )
 

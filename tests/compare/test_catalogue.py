@@ -29,8 +29,7 @@ NOTHING = {"C2", "C12", "H4"}
 UNDER_ANOTHER = {"G8": "K2", "H5": "U1", "K3": "K1"}
 """What a comparison shows, and cannot tell from another cause, whose name it has."""
 
-AWAITED: dict[str, str] = {
-}
+AWAITED: dict[str, str] = {}
 """Whose example the diagnosis does not name yet, and what it says instead; one that does must leave this list."""
 
 UNSOURCED = {"A17", "D8", "D9", "F7", "G9", "G10", "G11"}

@@ -81,7 +81,7 @@ def test_every_cause_is_planted_or_has_an_example():
 @pytest.mark.filterwarnings("ignore:invalid value encountered in sqrt:RuntimeWarning")
 @pytest.mark.parametrize("fault", CHOSEN, ids=called)
 def test_a_fault_is_found_and_explained(fault):
-    """A planted fault is found at exactly its layers, its cause is confirmed, and no wrong one is; or it is a known miss."""
+    """A fault is found at exactly its layers, its cause is confirmed and no wrong one; or it is a known miss."""
     one = planting(fault)
     found = judging.judged(one)
     miss = MISSES.get(one.id)

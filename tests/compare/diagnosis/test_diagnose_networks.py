@@ -295,7 +295,7 @@ def test_a_right_network_has_no_findings_and_none_are_looked_for_on_request(make
 
 
 def test_one_object_in_many_places_and_layers_nobody_registered(make_resnet, x):
-    """Wrong weights with a reason that shows beside other layers: A12 where they are shared, A13 outside state dicts."""
+    """Wrong weights whose reason shows beside other layers: A12 where they are shared, A13 outside state dicts."""
     shared, hidden = make_resnet(), make_resnet()
     shared.layer1 = nn.Sequential(shared.layer1[0], shared.layer1[0])
     fresh = nn.Conv2d(256, 512, 3, 2, 1, bias=False)

@@ -13,7 +13,7 @@ from .layers import Apply, Norm, conv_with, norm_with
 from .loading import convs, in_half
 from .model import Fault, Truth
 from .normalisation import norms, plain
-from .pooling import only, put, relus, same_maxpool, zero_padded_maxpool
+from .pooling import only, put, relus, zero_padded_maxpool
 from .structure import FUNCTIONS, plain_threes
 
 __all__ = ["EQUIVALENTS"]
@@ -89,6 +89,3 @@ def zero_bias(edit: Edit, layer: str) -> None:
     conv = conv_with(edit.like(layer), bias=True)
     conv.bias.data.zero_()
     edit.put(layer, conv)
-
-
-_ = same_maxpool

@@ -13,10 +13,10 @@ from .convolution import spoil_weight
 from .edits import Edit
 from .hosts import Host
 from .layers import Apply, Conv, Head, conv_with
-from .model import Fault, Truth, exactly, within
+from .model import Fault, Truth, within
 from .normalisation import norms
 from .pooling import only, put
-from .structure import FUNCTIONS, identity_blocks
+from .structure import identity_blocks
 
 __all__ = ["FURTHER"]
 
@@ -26,9 +26,7 @@ def branch_norm(host: Host, block: str) -> str:
 
 
 def scaled_branch(edit: Edit, block: str) -> None:
-    edit.insert(
-        edit.node(branch_norm(edit.host, block)), Apply(lambda x: x * 0.2), users=[edit.node(f"{block}.add")]
-    )
+    edit.insert(edit.node(branch_norm(edit.host, block)), Apply(lambda x: x * 0.2), users=[edit.node(f"{block}.add")])
 
 
 def second_norm(edit: Edit, block: str) -> None:
@@ -96,11 +94,6 @@ class Double(nn.Module):
         return F.conv2d(x.double(), conv.weight.double(), None, conv.stride, conv.padding)
 
 
-def in_single(edit: Edit, layer: str) -> None:
-    """A convolution that is cast to float32 in a network that runs in float64: rounding, and no more than that."""
-    edit.put(layer, Conv(edit.like(layer), lambda x, w, s, p: F.conv2d(x.double(), w.double(), None, s, p)))
-
-
 def convs(host: Host) -> list[str]:
     return host.kind("conv2d")
 
@@ -148,5 +141,3 @@ FURTHER: tuple[Fault, ...] = (
     Fault("J7", "half-kept", "the input of the head is halved, as an old dropout does",
           lambda e, layer: e.put(layer, Head(e.like(layer), half_the_input)), only("fc"), count=2),
 )  # fmt: skip
-
-_ = (FUNCTIONS, exactly, in_single)

@@ -14,7 +14,6 @@ from .edits import Edit
 from .hosts import Host, reference_network, settings_of
 from .layers import Apply, Conv
 from .model import Fault, Truth, exactly
-from .structure import projections
 
 __all__ = ["LOADING"]
 
@@ -194,5 +193,3 @@ LOADING: tuple[Fault, ...] = (
           inner_convs, causes=("H5", "F3", "A17"),
           why_causes="a view for a permute reads the memory likewise; and it is an operation too many here", count=2),
 )  # fmt: skip
-
-_ = projections

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from layerdiff.handwritten import numpy_layers
-
 from .hosts import Host
 from .model import Fault, exactly, within
-from .structure import identity_blocks, projection_norms, strided_basics, twins
+from .structure import identity_blocks, projection_norms, strided_basics
 
 __all__ = ["NUMPY"]
 
@@ -234,6 +232,3 @@ NUMPY: tuple[Fault, ...] = (
 def _exchange(network: Any, first: str, second: str) -> None:
     a, b = of(network, first).arrays, of(network, second).arrays
     a["weight"], b["weight"] = b["weight"], a["weight"]
-
-
-_ = (twins, numpy_layers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 
 import torch
 from torch import Tensor, nn
@@ -189,6 +188,3 @@ def viewed(edit: Edit, layer: str) -> None:
         Apply(lambda x: x.reshape(len(x), x.shape[2], x.shape[3], x.shape[1]).permute(0, 3, 1, 2).contiguous()),
         users=[edit.node(layer)],
     )
-
-
-_ = operator

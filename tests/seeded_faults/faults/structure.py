@@ -7,11 +7,10 @@ import operator
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from .edits import Edit
 from .hosts import Host
-from .layers import Apply, OptionA, Unregistered, conv_with, norm_with
+from .layers import OptionA, Unregistered, conv_with
 from .model import Fault, Truth, exactly, within
 
 __all__ = ["STRUCTURE"]
@@ -107,7 +106,7 @@ def double_block(edit: Edit, block: str) -> None:
     made = {edit.entry(block): edit.exit(block)}
     last = edit.exit(block)
     layers = [edit.node(layer) for layer in edit.host.of(block) if layer in edit.nodes]
-    order = [node for node in edit.module.graph.nodes]
+    order = list(edit.module.graph.nodes)
     first, end = order.index(edit.entry(block)), order.index(last)
     users = list(last.users)
     anchor = last
@@ -356,5 +355,3 @@ STRUCTURE: tuple[Fault, ...] = (
           why_causes="the shape error that follows is M1", not_hosts=FUNCTIONS, count=3),
     Fault("A16", "dilated", "dilation 2 where there is none", dilate, plain_threes, count=3),
 )  # fmt: skip
-
-_ = (Apply, F, norm_with)

@@ -147,10 +147,21 @@ def with_causes(
 
 
 def tensors_of(network: Any) -> dict[str, Array]:
-    """The network's own floating-point tensors by their names in its state dict: its memory, not copies of it."""
+    """The network's own floating-point tensors by their names in its state dict: its memory, not copies of it.
+
+    Raises:
+        InputError: it holds tensors that NumPy has no type for; all of them are named.
+    """
     state = network.state_dict()
     # A module may put something else than tensors into its state dict.
     tensors = {key: value for key, value in state.items() if hasattr(value, "dtype")}
+    odd = [f"{key} ({value.dtype})" for key, value in tensors.items() if str(value.dtype) == "torch.bfloat16"]
+    if odd:
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise InputError(
+            f"weights: cannot be compared as they are, got {odd[0]}{more}, expected float32",
+            help="call .float() on the network",
+        )
     arrays = {key: value if isinstance(value, np.ndarray) else value.detach().numpy() for key, value in tensors.items()}
     return {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
 

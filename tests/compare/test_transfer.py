@@ -295,3 +295,12 @@ def test_a_map_that_does_not_fit_names_all_that_is_wrong(reference):
     for name in ("the expected network has no nothing", "the candidate has no nowhere", "the candidate has no void"):
         assert name in text
     assert all(np.array_equal(candidate[name], array) for name, array in before.items())
+
+
+def test_parameters_that_numpy_has_no_type_for_are_refused():
+    """A network held in bfloat16 is named with its tensors and what to do, before anything is carried over."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).to(torch.bfloat16)
+
+    with pytest.raises(InputError, match=r"got 0\.weight \(torch\.bfloat16\) and 5 more, expected float32") as caught:
+        tensors_of(network)
+    assert caught.value.__notes__ == ["help: call .float() on the network"]

@@ -36,7 +36,10 @@ def spread(fault: Fault) -> list[Planting]:
     generator = _generator(fault)
     names = fault.hosts or tuple(name for name in MAIN if name not in fault.not_hosts)
     places = {name: list(fault.places(HOSTS[name])) for name in names}
-    names = [name for name in generator.permutation(names) if places[name]]
+    names = tuple(name for name in names if places[name])
+    # A ResNet-50 shows little that a ResNet-18 does not, and takes three times as long.
+    weights = np.array([0.4 if HOSTS[name].expected == "resnet50" else 1.0 for name in names])
+    names = list(generator.choice(names, len(names), replace=False, p=weights / weights.sum()))
     found: list[Planting] = []
     while len(found) < fault.count and names:
         for name in list(names):

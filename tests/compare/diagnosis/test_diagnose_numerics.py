@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from layerdiff.compare.diagnosis import flattens, numerics
+from layerdiff.compare.hypotheses import flattens, numerics
 from layerdiff.compare.hypotheses.hypothesis import Hypothesis
 from layerdiff.compare.hypotheses.kit import chain
 from layerdiff.compare.hypotheses.site import Sample, Site

@@ -58,6 +58,11 @@ def projection_norms(host: Host) -> list[str]:
     return [layer for layer in host.layers if layer.endswith("downsample.1")]
 
 
+def main_norms(host: Host) -> list[str]:
+    """The batch norms but for the projections', without which a network is of another class: A7."""
+    return [name for name in host.kind("batch_norm") if name not in projection_norms(host)]
+
+
 def last_relu(host: Host, block: str) -> str:
     return host.of(block)[-1]
 
@@ -250,7 +255,7 @@ STRUCTURE: tuple[Fault, ...] = (
           lambda host: host.kind("batch_norm"), causes=("A13", "G1"),
           why_causes="its tensors are those of a fresh layer", count=3),
     Fault("A14", "norm-not-called", "a batch norm is registered and not called",
-          lambda e, layer: e.drop(layer, registered=True), lambda host: host.kind("batch_norm"),
+          lambda e, layer: e.drop(layer, registered=True), main_norms,
           not_hosts=("functional",), count=3),
     Fault("A15", "flatten-dropped", "Sequential(*children()) loses the flatten",
           lambda e, layer: e.drop(layer), lambda host: ["flatten"], causes=("A15", "M1"),

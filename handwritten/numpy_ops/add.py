@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes
+from layerdiff.handwritten.tape import differentiable
 
-__all__ = ["add"]
+__all__ = ["add", "add_vjp"]
 
 
+def add_vjp(grad: Array, y: Array, x: Array, identity: Array) -> tuple[Array, Array]:
+    """`grad`, twice: the branch and the shortcut each take all of it.
+
+    Source: He et al., "Identity Mappings in Deep Residual Networks", 2016, equation 5.
+    """
+    return grad, grad
+
+
+@differentiable(add_vjp)
 def add(x: Array, identity: Array) -> Array:
     """`x + identity`, of arrays of one shape: a residual block has no use for broadcasting.
 

@@ -31,9 +31,11 @@ _CHANNELS = 4
 _BLOCK = 8
 """Rows and columns of the output on which it is tried."""
 
-_NEARER = 0.2
-"""What may be left of a difference: the float32 sums behind rounded operands take a hundredth of it, or less."""
+_SUMS = 0.01
+"""What is left of a difference by the float32 sums behind rounded operands: a hundredth of it, or less."""
 
+_NEARER = 0.2
+"""What may be left of a difference by a model that explains it."""
 
 _OPERANDS = ((True, True), (False, True), (True, False), (False, False))
 """Which of inputs and weights are rounded, the likeliest first."""
@@ -65,7 +67,8 @@ def hypotheses(site: Site) -> Iterator[Hypothesis]:
         if residual(small.model, few) <= 1
     ]
     # What sums in float32 is allowed much in float64's eyes, and within that any small mistake would be explained.
-    least = min([_NEARER, *(4 * left for left, _ in fitting)])
+    # Below what such sums leave nothing is told apart: float16 has as many bits as TF32.
+    least = min([_NEARER, *(max(_SUMS, 4 * left) for left, _ in fitting)])
     yield from (whole for left, whole in fitting if left <= least)
 
 

@@ -20,6 +20,7 @@ from layerdiff.compare.names import plain_name
 from layerdiff.compare.pairs import Alignment, Confidence, Pair, outside_inputs
 from layerdiff.compare.resemblance import gap_costs, resemblance, same_parameters
 from layerdiff.compare.trace import INPUT, Array, Op, Trace, upto
+from layerdiff.compare.written_down import rounded_root
 
 __all__ = ["align", "aligned"]
 
@@ -152,7 +153,8 @@ class _Wiring:
         feeds, at_fault = _matched(wanted, want, have)
         problems = self._problems(group, want, have, at_fault)
         reason, confidence = _why(group)
-        rounded = "its weights hold a batch norm's, folded in float32" if _is_folded(group) else ""
+        folded = "its weights hold a batch norm's, folded in float32" if _is_folded(group) else ""
+        rounded = folded or rounded_root(group)
         behind = self._there.passed(given, through=self._extra)
         return Pair(group.expected, group.actual, feeds, problems, reason, confidence, rounded, behind)
 

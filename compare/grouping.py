@@ -17,6 +17,7 @@ __all__ = ["grouped"]
 Run = tuple[list[Op], list[Op]]
 
 _COMMUTE = frozenset({"relu", "max_pool2d"})
+_MATRIX_PRODUCTS = frozenset({"matmul", "mm", "bmm", "einsum", "addmm", "baddbmm", "tensordot"})
 
 
 def grouped(steps: Sequence[tuple[Op | None, Op | None]], here: Graph, there: Graph) -> tuple[list[Group], list[Op]]:
@@ -122,6 +123,9 @@ def _of_run(ours: list[Op], theirs: list[Op], there: Graph) -> tuple[list[Group]
         return [Group((op,), (other,)) for op, other in zip(ours, theirs, strict=True)], []
     if ours and theirs and _stands_for(ours, theirs, there):
         return [Group(tuple(ours), tuple(theirs))], []
+    layers = _in_layers(ours, theirs)
+    if layers and all(_stands_for([op], part, there) for op, part in layers):
+        return [Group((op,), tuple(part)) for op, part in layers], []
     return [Group((op,), ()) for op in ours], theirs
 
 
@@ -148,6 +152,47 @@ def _stands_for(ours: list[Op], theirs: list[Op], there: Graph) -> bool:
     if not layers and any(op.parameters for op in theirs):
         return False
     return _is_one_piece(theirs, there)
+
+
+def _in_layers(ours: list[Op], theirs: list[Op]) -> list[tuple[Op, list[Op]]]:
+    """Each layer of a run beside the candidate's arithmetic for it; empty where that cannot be divided."""
+    rest, found = theirs, []
+    for op in ours[:-1]:
+        end = _ENDS.get(op.kind, _end_of_chain)(rest)
+        found.append((op, rest[:end]))
+        rest = rest[end:]
+    found = [*found, (ours[-1], rest)] if ours else []
+    return found if all(part for _, part in found) else []
+
+
+def _end_of_product(ops: list[Op]) -> int:
+    """How many of `ops` make a product: those up to it, and what moves its numbers behind it; 0 for none."""
+    place = next((i for i, op in enumerate(ops) if op.kind in _MATRIX_PRODUCTS), None)
+    if place is None:
+        return 0
+    end = place + 1
+    while end < len(ops) and ops[end].kind in MOVING and ops[end].inputs == (ops[end - 1].layer,):
+        end += 1
+    # A padding there begins the next layer.
+    while ops[end - 1].kind == "pad":
+        end -= 1
+    return end
+
+
+def _end_of_chain(ops: list[Op]) -> int:
+    """How many of `ops` take one another's output one after the other, before the next product's patches."""
+    end = 1 if ops else 0
+    while end < len(ops) and ops[end].inputs == (ops[end - 1].layer,) and ops[end].kind not in MOVING | {"unfold"}:
+        end += 1
+    return end
+
+
+def _end_of_maxima(ops: list[Op]) -> int:
+    """How many of `ops` make a max-pool: those up to the largest of each window; 0 for none."""
+    return next((i + 1 for i, op in enumerate(ops) if op.kind in {"amax", "max", "maximum"}), 0)
+
+
+_ENDS = {"conv2d": _end_of_product, "linear": _end_of_product, "max_pool2d": _end_of_maxima}
 
 
 def _is_one_piece(ops: Sequence[Op], graph: Graph) -> bool:

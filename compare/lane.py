@@ -244,20 +244,19 @@ class Lane:
         # Another shape than it ever gets a candidate need not be able to take: then the real one.
         for real in (False, True):
             given = dense_inputs(part, self._dtype, self._seed, real_shape=real)
+            expected, _ = play(pair.expected, given)
+            want = expected[-1].output
             try:
                 played, _ = play(pair.actual, {a: given[b] for a, b in zip(needed, pair.feeds, strict=True)})
             except Exception as error:
                 problem = f"crash on the dense probe: {_first_line(error)}"
-            else:
-                break
-        else:
+                continue
+            output, problem = played[-1].output, ""
+            if output.shape == want.shape and output.dtype == want.dtype:
+                found.measures.append(_compare("dense", want, output, _allowance_of(pair, expected)))
+                return
+        if problem:
             found.problems.append(problem)
-            return
-        expected, _ = play(pair.expected, given)
-        want, output = expected[-1].output, played[-1].output
-        if output.shape == want.shape and output.dtype == want.dtype:
-            same = Part(pair, tuple(expected), None)
-            found.measures.append(_compare("dense", want, output, lambda: _known(same.allowance)))
 
 
 _SIZED = frozenset({"div", "mul", "view", "reshape", "unflatten", "expand", "unfold", "fold", "as_strided", "pad",
@@ -280,6 +279,10 @@ def _again(measures: Sequence[Measure]) -> Measure | None:
     """End to end as alone, where alone the expected output was met to the bit; None where it was not."""
     alone = next((one for one in measures if one.probe == "activations" and one.allowed is None), None)
     return None if alone is None else replace(alone, probe="propagated")
+
+
+def _allowance_of(pair: Pair, played: Sequence[Played]) -> Callable[[], Array]:
+    return lambda: _known(Part(pair, tuple(played), None).allowance)
 
 
 def _known(allowance: Array | None) -> Array:

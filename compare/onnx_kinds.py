@@ -197,10 +197,12 @@ def _pad(node: _Node) -> Described:
 
 
 def _arithmetic(node: _Node) -> Described:
-    """A sum with one constant is a shift by it, a product a scaling."""
+    """A sum with constants of its own for the channels is a shift by them, a product a scaling."""
     constants = [place for place, constant in enumerate(node.constants) if constant is not None]
     if len(constants) != 1 or len(node.constants) != 2 or (constants == [0] and node.type in {"Sub", "Div"}):
         return Described(_KINDS[node.type])
+    if (number := node.constants[constants[0]]) is not None and number.size == 1:
+        return Described(_KINDS[node.type], {"other": float(number.item())})
     role, kind = {"Add": ("bias", "shift"), "Sub": ("bias", "shift")}.get(node.type, ("weight", "scale"))
     constant = node.constants[constants[0]]
     assert constant is not None
@@ -211,6 +213,14 @@ def _clip(node: _Node) -> Described:
     bounds = {name: node.constant(i + 1) for i, name in enumerate(("min", "max"))}
     found = {name: node.attributes.get(name) if array is None else array.item() for name, array in bounds.items()}
     return Described("relu6" if found == {"min": 0.0, "max": 6.0} else "clamp", found)
+
+
+def _max(node: _Node) -> Described:
+    """The larger of a value and one number is a limit from below, as torch writes `clamp(min=0)`."""
+    bounds = [one for one in node.constants if one is not None]
+    if len(node.constants) != 2 or len(bounds) != 1 or bounds[0].size != 1:
+        return _other(node)
+    return Described("clamp", {"min": float(bounds[0].item()), "max": None})
 
 
 def _leaky(node: _Node) -> Described:
@@ -256,6 +266,7 @@ _WAYS: Mapping[str, Callable[[_Node], Described]] = {
     "Mul": _arithmetic,
     "Div": _arithmetic,
     "Clip": _clip,
+    "Max": _max,
     "LeakyRelu": _leaky,
     "Dropout": _dropout,
     "Cast": _cast,

@@ -159,6 +159,7 @@ def _op(
         parameters=one.parameters,
         shape=value.shape,
         dtype=value.dtype.name,
+        stored=True,
         keys=one.keys,
         run=runner(Piece(nodes, takes, (name,), constants, graph.opset), [takes.index(taken) for taken in taken]),
     )

@@ -36,6 +36,7 @@ class Op:
         dtype: of its output, by NumPy's name.
         in_place: whether its output is one of its inputs, changed.
         native: whether it is known to be torch's own code and nothing else (see `native`); False where nobody looked.
+        stored: whether its parameters are numbers out of a file, and cannot be worked out anew in another precision.
         keys: for each parameter its name in the network's state dict, where it has one.
         inner: what a class that is one operation here did inside, in order; for those who want to open it.
         source: `file:line` of the call in the network's code, where it is known.
@@ -56,6 +57,7 @@ class Op:
     dtype: str
     in_place: bool = False
     native: bool = False
+    stored: bool = False
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     inner: tuple[Op, ...] = field(default=(), repr=False)
     source: str | None = field(default=None, repr=False)

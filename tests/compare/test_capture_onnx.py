@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -17,14 +19,18 @@ from layerdiff.compare import onnx_file
 from layerdiff.compare.allowance import RULES, Call
 from layerdiff.compare.capture import capture
 from layerdiff.compare.capture_onnx import capture_onnx, onnx_operations
+from layerdiff.compare.foreign import propose_transfer
 from layerdiff.compare.judge import judge
 from layerdiff.compare.judge_trace import judge_trace
+from layerdiff.compare.judging import tensors_of
 from layerdiff.compare.metrics import measure
 from layerdiff.compare.playback import Playback, run
 from layerdiff.compare.trace import INPUT
+from layerdiff.compare.transfer import transferred
 from layerdiff.compare.yardstick import walk
 from layerdiff.errors import InputError
 
+CANDIDATES = Path(__file__).parents[1] / "candidates"
 X = np.random.default_rng(3).standard_normal((1, 3, 64, 64)).astype(np.float32)
 
 
@@ -165,6 +171,46 @@ def test_what_was_wrong_before_the_export_is_found_after_it(make_resnet, exporte
 
     assert report.verdict == "different"
     assert statuses(report, "fault") == ["layer1.0.conv1", "layer1.0.bn1", "layer3.1.conv2", "layer3.1.bn2"]
+
+
+@pytest.fixture
+def from_first_principles(make_resnet, exported):
+    """Exports a network whose every layer is arithmetic, with the weights of `make_resnet()`; `spoil` may change it."""
+
+    def export(spoil, newer):
+        expected = capture(make_resnet(), X)
+        weights = {name: tensor.numpy() for name, tensor in make_resnet().state_dict().items()}
+        network = runpy.run_path(str(CANDIDATES / "own_conv_and_bn.py"))["MyResNet18"]().eval()
+        transfer = propose_transfer(expected, network, X, weights)
+        with transferred(transfer, weights, tensors_of(network)), torch.no_grad():
+            spoil(network)
+            return expected, exported(network, newer)
+
+    return export
+
+
+def test_layers_that_the_exporter_took_to_pieces_are_still_layers(from_first_principles):
+    """Patches by index tables, a root worked out in float32, `max` for the ReLU: each is the layer it stands for."""
+    expected, path = from_first_principles(lambda network: None, newer=True)
+
+    report = judge(expected, capture_onnx(path, X), X)
+
+    assert report.verdict == "same", statuses(report, "fault", "missing", "unjudged")
+    alone = {layer.layer for layer in report.layers if layer.float32_only}
+    assert alone == {op.layer for op in expected.ops if op.kind == "batch_norm"}
+
+
+def test_a_root_that_holds_another_eps_is_no_rounding(from_first_principles):
+    """Only what float32 makes of sqrt(var + eps) is judged in float32 alone; a slightly larger eps is found."""
+
+    def spoil(network):
+        network.blocks[2].bn1.eps = 1.01e-5
+
+    expected, path = from_first_principles(spoil, newer=True)
+
+    report = judge(expected, capture_onnx(path, X), X)
+
+    assert statuses(report, "fault", "missing") == ["layer2.0.bn1"]
 
 
 @pytest.fixture(params=["resnet18", "resnet50"])
@@ -353,6 +399,10 @@ CASES = {
     "clip": ([node("Clip", "x l h")], {"l": np.float32(-0.5), "h": np.float32(0.5)}, "clamp",
              lambda op, x: x.clamp(op.attributes["min"], op.attributes["max"])),
     "relu6": ([node("Clip", "x l h")], {"l": np.float32(0), "h": np.float32(6)}, "relu6", lambda op, x: F.relu6(x)),
+    "larger than 0": ([node("Max", "x z")], {"z": np.float32(0)}, "clamp",
+                      lambda op, x: x.clamp(op.attributes["min"], op.attributes["max"])),
+    "larger of two": ([node("Max", "x x")], {}, "max", None),
+    "by a number": ([node("Div", "x c")], {"c": np.float32(4)}, "div", lambda op, x: x / op.attributes["other"]),
     "leaky": ([node("LeakyRelu", alpha=0.1)], {}, "leaky_relu",
               lambda op, x: F.leaky_relu(x, op.attributes["negative_slope"])),
     "matmul": ([node("MatMul", "x w")], {"w": M}, "linear", linear),

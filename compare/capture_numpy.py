@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +53,7 @@ def record_numpy(network: Any, x: Array, *, until: str | None, keep: bool, survi
         except Exception as error:
             if not survive:
                 raise
-            line = line_of_traceback(error.__traceback__)
-            message = (str(error).splitlines() or ["no message"])[0]
-            recorder.recording.crash = Crash("", "", "", type(error).__name__, message, source=line)
+            recorder.recording.crashed, recorder.recording.crash = _crash(recorder, network, error)
         else:
             if isinstance(output, np.ndarray):
                 recorder.takes(output, "the network's end")
@@ -76,25 +76,58 @@ def _hook(recorder: Recorder, path: str) -> Callable[[Any, tuple[Array, ...], Ar
         for array in inputs:
             if array is not output:
                 recorder.takes(array, name)
-        kind = kind_of_class(type(layer).__name__)
-        op = Op(
-            layer=name,
-            path=path,
-            kind=kind,
-            inputs=tuple(_source(recorder, array, name) for array in inputs),
-            attributes=attributes_of(kind, layer),
-            parameters=dict(layer.arrays),
-            shape=output.shape,
-            dtype=output.dtype.name,
-            in_place=any(output is array for array in inputs),
-            keys={role: f"{path}.{role}" if path else role for role in layer.arrays},
-            source=calling_line(),
-            run=_runner(layer),
-            vary=_varied(layer),
-        )
+        op = _op(recorder, name, path, layer, inputs, calling_line())
+        in_place = any(output is array for array in inputs)
+        op = replace(op, shape=output.shape, dtype=output.dtype.name, in_place=in_place)
         recorder.add(op, output, lambda: output)
 
     return hook
+
+
+def _op(recorder: Recorder, name: str, path: str, layer: Any, inputs: tuple[Array, ...], source: str | None) -> Op:
+    """A layer that is called, apart from what it gives."""
+    kind = kind_of_class(type(layer).__name__)
+    return Op(
+        layer=name,
+        path=path,
+        kind=kind,
+        inputs=tuple(_source(recorder, array, name) for array in inputs),
+        attributes=attributes_of(kind, layer),
+        parameters=dict(layer.arrays),
+        shape=(),
+        dtype="float32",
+        keys={role: f"{path}.{role}" if path else role for role in layer.arrays},
+        source=source,
+        run=_runner(layer),
+        vary=_varied(layer),
+    )
+
+
+def _crash(recorder: Recorder, network: Any, error: Exception) -> tuple[Op | None, Crash]:
+    """Where `error` was raised, and the operation that raised; None where that was outside of every layer."""
+    words = type(error).__name__, (str(error).splitlines() or ["no message"])[0]
+    source = line_of_traceback(error.__traceback__)
+    paths = {id(layer): path for path, layer in network.named_layers() if next(iter(layer.children()), None) is None}
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        layer, inputs = frame.f_locals.get("self"), frame.f_locals.get("inputs")
+        if frame.f_code.co_name != "__call__" or id(layer) not in paths or not isinstance(inputs, tuple):
+            continue
+        path = paths[id(layer)]
+        op = _op(recorder, recorder.name(path), path, layer, inputs, source)
+        crash = Crash(
+            layer=op.layer,
+            path=path,
+            kind=op.kind,
+            error=words[0],
+            message=words[1],
+            inputs=op.inputs,
+            input_shapes=tuple(array.shape for array in inputs),
+            attributes=op.attributes,
+            parameter_shapes={role: array.shape for role, array in op.parameters.items()},
+            source=source,
+        )
+        return op, crash
+    return None, Crash("", "", "", *words, source=source)
 
 
 def _source(recorder: Recorder, array: Array, layer: str) -> str:

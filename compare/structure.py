@@ -65,7 +65,7 @@ def structure_of(network: Any, shape: tuple[int, ...], *, name: str | None = Non
         tensors = {key: tuple(tensor.shape) for key, tensor in state if hasattr(tensor, "shape")}
         parameters = frozenset(key for key, _ in network.named_parameters(remove_duplicate=False))
     elif hasattr(network, "named_layers"):
-        recording = record_numpy(network, np.zeros(shape, np.float32), until=None, keep=False)
+        recording = record_numpy(network, np.zeros(shape, np.float32), until=None, keep=False, survive=True)
         tensors = {key: tuple(array.shape) for key, array in network.state_dict().items()}
         parameters = frozenset(key for key in tensors if not key.endswith(("running_mean", "running_var")))
     else:

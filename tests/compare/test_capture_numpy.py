@@ -12,6 +12,7 @@ from torchvision.models.feature_extraction import get_graph_node_names
 
 from layerdiff.compare.capture import capture
 from layerdiff.compare.playback import Playback
+from layerdiff.compare.structure import structure_of
 from layerdiff.errors import InputError
 from layerdiff.handwritten import numpy_resnet
 from layerdiff.handwritten.numpy_layers import Add, Layer, ReLU
@@ -105,3 +106,36 @@ def test_numpy_networks_are_judged_without_torch():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
 
     assert done.stdout == "['layer3.0.bn1']\n", done.stderr
+
+
+def test_what_raises_is_an_operation_of_the_trace():
+    """A forward pass that raises ends at a layer: which one, what it was given and what it holds."""
+    network = numpy_resnet.build("resnet18")
+    network.avgpool.output_size = (2, 2)
+
+    structure = structure_of(network, X.shape)
+
+    crash = structure.crash
+    assert crash is not None
+    assert (crash.layer, crash.kind, crash.error) == ("fc", "linear", "ValueError")
+    assert (crash.inputs, crash.input_shapes) == (("flatten",), ((1, 2048),))
+    assert dict(crash.parameter_shapes) == {"weight": (1000, 512), "bias": (1000,)}
+    assert crash.message.startswith("linear: wrong number of features")
+    assert structure.ops[-1].layer == "flatten"
+
+
+def test_what_raises_outside_of_every_layer_has_no_name():
+    """Code between the layers that raises is told by its line alone."""
+
+    class Broken(Layer):
+        def __init__(self):
+            super().__init__()
+            self.relu = ReLU()
+
+        def forward(self, x):
+            raise TypeError(f"no such thing as {self.relu(x).shape}")
+
+    crash = structure_of(Broken(), (1, 1, 2, 2)).crash
+
+    assert (crash.layer, crash.error, crash.message) == ("", "TypeError", "no such thing as (1, 1, 2, 2)")
+    assert "test_capture_numpy.py" in crash.source

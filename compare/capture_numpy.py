@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from layerdiff.compare.imprint import imprint
 from layerdiff.compare.kinds import attributes_of, kind_of_class
 from layerdiff.compare.recorder import Recorder, Recording, StopForward
 from layerdiff.compare.source import calling_line, line_of_traceback
-from layerdiff.compare.trace import Array, Op
+from layerdiff.compare.trace import Array, Op, Pull, Pulled
 from layerdiff.errors import InputError
 
 __all__ = ["record_numpy"]
@@ -100,6 +100,7 @@ def _op(recorder: Recorder, name: str, path: str, layer: Any, inputs: tuple[Arra
         source=source,
         run=_runner(layer),
         vary=_varied(layer),
+        pull=_puller(layer, path) if hasattr(layer, "vjp") else None,
     )
 
 
@@ -142,13 +143,23 @@ def _source(recorder: Recorder, array: Array, layer: str) -> str:
 
 def _runner(layer: Any) -> Any:
     def run(*inputs: Array) -> Array:
-        dtype = inputs[0].dtype
-        # In another precision it runs as a copy; float32 weights are cast to float64 exactly.
-        fits = all(array.dtype == dtype for array in layer.arrays.values())
-        output: Array = (layer if fits else layer.astype(dtype)).forward(*inputs)
+        output: Array = _in_precision(layer, inputs[0].dtype).forward(*inputs)
         return output
 
     return run
+
+
+def _puller(layer: Any, path: str) -> Pull:
+    def pull(inputs: Sequence[Array], covector: Array) -> Pulled:
+        gradients, own = _in_precision(layer, inputs[0].dtype).vjp(inputs, covector)
+        return Pulled(tuple(gradients), {f"{path}.{name}" if path else name: array for name, array in own.items()})
+
+    return pull
+
+
+def _in_precision(layer: Any, dtype: Any) -> Any:
+    """The layer, or where its arrays are of another precision a copy of it: float32 is cast to float64 exactly."""
+    return layer if all(array.dtype == dtype for array in layer.arrays.values()) else layer.astype(dtype)
 
 
 def _varied(layer: Any) -> Any:

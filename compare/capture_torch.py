@@ -36,6 +36,7 @@ from layerdiff.compare.torch_facts import (
     own_tensors,
     tensors_in,
 )
+from layerdiff.compare.torch_pull import puller, tensors_of_call
 from layerdiff.compare.torch_state import buffers_restored, random_state
 from layerdiff.compare.torch_variation import Vary, function_varied, module_varied
 from layerdiff.compare.trace import Array, Op
@@ -154,6 +155,7 @@ class _Watch(TorchFunctionMode):
         self._recorder, self._network, self._open = recorder, network, open_
         self._calls: list[_Call] = []
         self._paths: dict[int, str] = {}
+        self._names = {id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())}
         for path, module in network.named_modules(remove_duplicate=False):
             self._paths.setdefault(id(module), path)
         # From which of the network's tensors, by name, a tensor was made without the input.
@@ -221,8 +223,11 @@ class _Watch(TorchFunctionMode):
         self._recorder.add(op, output, lambda: array_of(output))
 
     def _op(
-        self, path: str, what: _What, inputs: Sequence[Tensor], output: Tensor, call: TensorCall, vary: Vary | None
-    ) -> Op:
+        self, path: str, what: _What, inputs: Sequence[Tensor], output: Tensor, call: FunctionCall | ModuleCall,
+        vary: Vary | None, again: TensorCall | None = None,
+    ) -> Op:  # fmt: skip
+        """An operation; `again` runs it where `call` itself need not."""
+        own = {self._names[id(tensor)]: tensor for tensor in tensors_of_call(call) if id(tensor) in self._names}
         return Op(
             layer=self._recorder.name(path),
             path=path,
@@ -237,9 +242,12 @@ class _Watch(TorchFunctionMode):
             keys=self._keys(what.held),
             source=calling_line(),
             run=runner(
-                call, draws=not what.native or what.kind == "dropout", dtypes=[tensor.dtype for tensor in inputs]
+                again or call,
+                draws=not what.native or what.kind == "dropout",
+                dtypes=[tensor.dtype for tensor in inputs],
             ),
             vary=vary,
+            pull=puller(call, own),
         )
 
     # In which module
@@ -312,9 +320,9 @@ class _Watch(TorchFunctionMode):
             what = _of_module(call)
             for pick, tensor in tensors_in(output):
                 again = ModuleCall(call.module, call.arguments.emptied(), pick)
-                run = native_call(call.module) if what.native and not _is_mixed(call) else again
+                run = native_call(call.module) if what.native and not _is_mixed(call) else None
                 vary = module_varied(again, {role: role for role in what.tensors})
-                op = self._op(call.path, what, call.arguments.inputs, tensor, run, vary)
+                op = self._op(call.path, what, call.arguments.inputs, tensor, again, vary, run)
                 self._recorder.add(op, tensor, lambda tensor=tensor: array_of(tensor))  # type: ignore[misc]
 
     def _maybe_fold(self, call: _Call, output: object) -> None:

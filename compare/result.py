@@ -13,6 +13,9 @@ __all__ = [
     "NOT_REACHED",
     "SCHEMA",
     "Extra",
+    "Gradient",
+    "GradientLayer",
+    "Gradients",
     "InputResult",
     "LayerResult",
     "Measure",
@@ -158,6 +161,69 @@ class InputResult:
 
 
 @dataclass(frozen=True)
+class Gradient:
+    """One gradient of a layer, compared.
+
+    Attributes:
+        of: what it is the gradient of: `input layer1.0.relu` for what the layer takes, a name in the expected network's
+            state dict, or `output`, which the rest of the network sends back to it (end to end only).
+        measure: the comparison; its probe says on what: `activations` (the expected network's own values, and the
+            gradient that its own pass sends back), `dense` (values and gradient from a seed), or `propagated`.
+    """
+
+    of: str
+    measure: Measure
+
+
+@dataclass(frozen=True)
+class GradientLayer:
+    """What was found of the way back through one layer of the expected network.
+
+    Attributes:
+        index: its place in the order of execution, from 0.
+        layer: its id in the expected network.
+        partner: its id in the candidate; None where it has none there.
+        kind: conv2d, batch_norm, ….
+        outputs: ids of the layers that take its output: where its gradient comes from.
+        gradients: the comparisons made.
+        problems: what is wrong before any value: no gradient, one of another shape, a crash.
+        lacking: why it could not be judged by itself; else empty.
+        source: `file:line` in the candidate's code.
+        status: set by `verdict.settle`.
+        reason: why, in one line; empty for `same`.
+    """
+
+    index: int
+    layer: str
+    partner: str | None
+    kind: str
+    outputs: tuple[str, ...]
+    gradients: tuple[Gradient, ...] = ()
+    problems: tuple[str, ...] = ()
+    lacking: str = ""
+    source: str | None = None
+    status: Status = "unjudged"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The way back through a candidate, beside the expected network's.
+
+    Attributes:
+        mode: `train` or `eval`: how batch norms normalised meanwhile; dropout was off in both.
+        layers: one result for every layer through which a gradient flows, in the order of execution.
+        dtypes: the precisions that were asked for.
+        verdict: set by `verdict.settle`.
+    """
+
+    mode: str
+    layers: tuple[GradientLayer, ...]
+    dtypes: tuple[str, ...]
+    verdict: Verdict = "unknown"
+
+
+@dataclass(frozen=True)
 class Report:
     """One candidate against the expected network.
 
@@ -175,6 +241,7 @@ class Report:
         findings: the causes of what is different, as far as they were found; empty where none was looked for.
         repaired: what the candidate is with all confirmed causes undone; empty where that was not tried.
         input: what the candidate's own preprocessing gives; None where that was not asked.
+        gradients: the way back through it; None where that was not asked.
         until: the part of the network that was judged; None for all of it.
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
         blind: whether something happened in the candidate that could not be seen, and what it returned is right all the
@@ -199,6 +266,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     repaired: str = ""
     input: InputResult | None = None
+    gradients: Gradients | None = None
     until: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()

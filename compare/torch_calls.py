@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,6 +17,11 @@ from layerdiff.compare.torch_facts import array_of, is_lacking
 from layerdiff.compare.trace import Array
 
 __all__ = ["Arguments", "Derived", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "picked", "runner"]
+
+Own = Mapping[int, Tensor]
+"""What stands for tensors of the network's own, by their identity."""
+
+NOTHING: Own = MappingProxyType({})
 
 TensorCall = Callable[[Sequence[Tensor]], Tensor]
 """Takes the tensors that come from other operations, in order; gives one tensor."""
@@ -37,11 +43,11 @@ class Derived:
     function: Callable[..., Any]
     arguments: Arguments
 
-    def like(self, dtype: torch.dtype) -> Tensor:
-        """It, as it is in `dtype`."""
-        if self.tensor.dtype == dtype or not self.tensor.is_floating_point():
+    def like(self, dtype: torch.dtype, own: Own = NOTHING) -> Tensor:
+        """It, as it is in `dtype`; made of what stands for the network's tensors in `own`."""
+        if (self.tensor.dtype == dtype and not own) or not self.tensor.is_floating_point():
             return self.tensor
-        args, kwargs = self.arguments.cast(dtype)
+        args, kwargs = self.arguments.cast(dtype, own)
         again = self.function(*args, **kwargs)
         # What does not come out as it did (random numbers, a constant in float32) is cast after all.
         fits = isinstance(again, Tensor) and again.dtype == dtype and again.shape == self.tensor.shape
@@ -73,12 +79,12 @@ class Arguments:
         """The same without what other operations made: what is kept to be called again must not keep that alive."""
         return replace(self, leaves=tuple(None if i in self.slots else leaf for i, leaf in enumerate(self.leaves)))
 
-    def cast(self, dtype: torch.dtype) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def cast(self, dtype: torch.dtype, own: Own = NOTHING) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments and keywords as they are, all tensors in one precision."""
-        args, kwargs = tree_unflatten([_like(leaf, dtype) for leaf in self.leaves], self.spec)
+        args, kwargs = tree_unflatten([_like(leaf, dtype, own=own) for leaf in self.leaves], self.spec)
         return args, kwargs
 
-    def filled(self, tensors: Sequence[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def filled(self, tensors: Sequence[Tensor], own: Own = NOTHING) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments and keywords with `tensors` in the slots, all other tensors in their precision.
 
         In the precision in which it was called first, all others are as they were then: a batch norm may have its
@@ -86,7 +92,7 @@ class Arguments:
         """
         dtype = None if tensors[0].dtype == self.dtype else tensors[0].dtype
         # What a function is given as its running statistics it may write to.
-        leaves = [_like(leaf, dtype, copy=_is_vector(leaf)) for leaf in self.leaves]
+        leaves = [_like(leaf, dtype, copy=_is_vector(leaf), own=own) for leaf in self.leaves]
         for i, tensor in zip(self.slots, tensors, strict=True):
             leaves[i] = tensor
         args, kwargs = tree_unflatten(leaves, self.spec)
@@ -116,9 +122,9 @@ class FunctionCall:
     pick: int | None = None
     gives_first: bool = False
 
-    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
+    def __call__(self, tensors: Sequence[Tensor], own: Own = NOTHING) -> Tensor:
         """What it gives for these inputs."""
-        args, kwargs = self.arguments.filled(tensors)
+        args, kwargs = self.arguments.filled(tensors, own)
         result = self.function(*args, **kwargs)
         return picked(args[0] if self.gives_first else result, self.pick)
 
@@ -137,12 +143,12 @@ class ModuleCall:
     arguments: Arguments
     pick: int | None = None
 
-    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
+    def __call__(self, tensors: Sequence[Tensor], own: Own = NOTHING) -> Tensor:
         """What it gives for these inputs."""
         dtype = None if tensors[0].dtype == self.arguments.dtype else tensors[0].dtype
         buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
-        parameters = {name: _like(parameter, dtype) for name, parameter in self.module.named_parameters()}
-        args, kwargs = self.arguments.filled(tensors)
+        parameters = {name: _like(parameter, dtype, own=own) for name, parameter in self.module.named_parameters()}
+        args, kwargs = self.arguments.filled(tensors, own)
         return picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
 
 
@@ -191,10 +197,10 @@ def picked(result: Any, pick: int | None) -> Tensor:
     return found
 
 
-def _like(leaf: Any, dtype: torch.dtype | None, *, copy: bool = False) -> Any:
-    """A tensor in another precision, or as it is for None; anything else as it is."""
+def _like(leaf: Any, dtype: torch.dtype | None, *, copy: bool = False, own: Own = NOTHING) -> Any:
+    """A tensor in another precision, or as it is for None, or what stands for it; anything else as it is."""
     if isinstance(leaf, Derived):
-        return leaf.tensor if dtype is None else leaf.like(dtype)
-    if not isinstance(leaf, Tensor):
-        return leaf
+        return leaf.tensor if dtype is None and not own else leaf.like(dtype or leaf.tensor.dtype, own)
+    if not isinstance(leaf, Tensor) or id(leaf) in own:
+        return own.get(id(leaf), leaf)
     return leaf.to(dtype if dtype is not None and leaf.is_floating_point() else leaf.dtype, copy=copy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -13,12 +13,30 @@ from numpy.typing import NDArray
 
 from layerdiff.errors import InputError
 
-__all__ = ["INPUT", "Array", "Namer", "Op", "Trace", "digest", "is_within", "upto"]
+__all__ = ["INPUT", "Array", "Namer", "Op", "Pull", "Pulled", "Trace", "digest", "is_within", "upto"]
 
 Array: TypeAlias = NDArray[Any]
 
 INPUT = "input"
 """The id by which operations refer to the network's input."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """The gradients of what one operation took, for a gradient of what it gave.
+
+    Attributes:
+        inputs: one for each input, of its shape; None where none flows.
+        parameters: of the network's own tensors that took part, by name in the state dict; those that none flows to
+            are left out.
+    """
+
+    inputs: tuple[Array | None, ...]
+    parameters: Mapping[str, Array] = field(repr=False)
+
+
+Pull = Callable[[Sequence[Array], Array], Pulled]
+"""Takes the inputs' arrays and the gradient of the output; computes in the inputs' dtype, whichever float that is."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,7 @@ class Op:
             trace read from a file.
         vary: takes settings by torch's names and parameters by role; gives what runs this operation with them in the
             place of its own, or None where it has no such setting. None where nothing of it can be exchanged.
+        pull: its vector-Jacobian product, the way its gradients go. None where it has none, as in a trace from a file.
     """
 
     layer: str
@@ -65,6 +84,7 @@ class Op:
     vary: Callable[[Mapping[str, object], Mapping[str, Array]], Callable[..., Array] | None] | None = field(
         default=None, repr=False
     )
+    pull: Pull | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

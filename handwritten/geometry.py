@@ -9,16 +9,23 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from layerdiff.handwritten._checks import refusal
 
-__all__ = ["Pair", "Size", "Window", "adaptive_bounds", "flattened_shape", "pair"]
+__all__ = ["Padding", "Pair", "Sides", "Size", "Window", "adaptive_bounds", "flattened_shape", "padding_sides", "pair"]
 
 Pair = tuple[int, int]
 """One number for the rows and one for the columns."""
 
 Size = int | Sequence[int]
 """A pair, or the one number that stands for both."""
+
+Padding = Size | Literal["valid", "same"]
+"""Rows and columns of padding on either side; none; or what keeps an image's size."""
+
+Sides = tuple[Pair, Pair]
+"""Padding as (top, bottom) and (left, right)."""
 
 
 def pair(where: str, name: str, value: Size, *, at_least: int) -> Pair:
@@ -50,6 +57,7 @@ class Window:
         padding: rows and columns of padding that the windows may cover, on either side.
         dilation: the step between two neighbouring taps of a window.
         ceil_mode: whether a last window may hang over the padded edge, as torch's pooling allows.
+        more_after: rows and columns of padding at the bottom and the right beyond `padding`.
     """
 
     kernel_size: Pair
@@ -57,6 +65,7 @@ class Window:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     ceil_mode: bool = False
+    more_after: Pair = (0, 0)
 
     @property
     def span(self) -> Pair:
@@ -68,7 +77,7 @@ class Window:
     def output_size(self, where: str, size: Pair) -> Pair:
         """How many windows fit along the rows and the columns of an image of `size`.
 
-            floor((h + 2*padding - span) / stride) + 1
+            floor((h + 2*padding + more_after - span) / stride) + 1
 
         With `ceil_mode` the quotient is rounded up, unless the last window would then start past the image and the
         padding before it.
@@ -80,7 +89,7 @@ class Window:
         """
         out = self._windows_along(0, size[0]), self._windows_along(1, size[1])
         if min(out) < 1:
-            padded = tuple(s + 2 * p for s, p in zip(size, self.padding, strict=True))
+            padded = tuple(s + 2 * p + m for s, p, m in zip(size, self.padding, self.more_after, strict=True))
             raise refusal(
                 f"{where}: the padded image is smaller than the kernel, "
                 f"got {padded[0]}x{padded[1]}, expected at least {self.span[0]}x{self.span[1]}",
@@ -91,7 +100,7 @@ class Window:
 
     def _windows_along(self, axis: int, size: int) -> int:
         stride, padding = self.stride[axis], self.padding[axis]
-        room = size + 2 * padding - self.span[axis]
+        room = size + 2 * padding + self.more_after[axis] - self.span[axis]
         if not self.ceil_mode:
             return room // stride + 1
         out = -(-room // stride) + 1
@@ -127,6 +136,38 @@ class Window:
         first, last = (-padding, size + padding) if include_padding else (0, size)
         starts = (i * self.stride[axis] - padding for i in range(out))
         return [min(start + self.kernel_size[axis], last) - max(start, first) for start in starts]
+
+
+def padding_sides(where: str, kernel_size: Size, padding: Padding, *, stride: Size = 1, dilation: Size = 1) -> Sides:
+    """Padding as ((top, bottom), (left, right)).
+
+    "same" needs dilation*(kernel_size - 1) rows and columns in all; of an odd number the last goes after the image.
+
+    Raises:
+        ValueError: a size or a word that cannot be used, or "same" with a stride, which keeps no size.
+
+    Source: torch.nn.functional.conv2d.
+    """
+    kernel = pair(where, "kernel_size", kernel_size, at_least=1)
+    steps = pair(where, "stride", stride, at_least=1)
+    window = Window(kernel, dilation=pair(where, "dilation", dilation, at_least=1))
+    if padding == "same":
+        if steps != (1, 1):
+            raise refusal(
+                f"{where}: padding 'same' with a stride, got stride {steps}, expected (1, 1)",
+                help="say how many rows and columns: padding=1 with a 3x3 kernel gives ceil(size/stride)",
+            )
+        rows, columns = ((span - 1) // 2 for span in window.span)
+        return (rows, window.span[0] - 1 - rows), (columns, window.span[1] - 1 - columns)
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if isinstance(padding, str):
+        raise refusal(
+            f"{where}: unknown padding, got {padding!r}, expected 'valid', 'same', an int or a pair of ints",
+            help="'valid' is none, 'same' keeps the size of the image",
+        )
+    rows, columns = pair(where, "padding", padding, at_least=0)
+    return (rows, rows), (columns, columns)
 
 
 def adaptive_bounds(where: str, size: int, out: int) -> list[Pair]:

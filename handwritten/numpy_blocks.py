@@ -1,7 +1,7 @@
 """The residual blocks in NumPy: a branch that learns a difference, and a shortcut around it.
 
 A block is one of two branches (`Basic`, `Bottleneck`) joined with one of two shortcuts (`IdentityBlock`, `ConvBlock`),
-as in `torch_blocks`; the addition is a layer here, so that it can be watched.
+or with none (`PlainBlock`), as in `torch_blocks`; the addition is a layer here, so that it can be watched.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", 2015, figures 2 and 5.
 """
@@ -16,10 +16,13 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = [
     "BasicConvBlock",
     "BasicIdentityBlock",
+    "BasicPlainBlock",
     "BottleneckConvBlock",
     "BottleneckIdentityBlock",
+    "BottleneckPlainBlock",
     "ConvBlock",
     "IdentityBlock",
+    "PlainBlock",
 ]
 
 
@@ -35,7 +38,6 @@ class Branch(Layer):
     """
 
     relu: ReLU
-    add: Add
 
     def __init__(self, in_channels: int, channels: int, *, stride: int, config: Configuration, grade: Grade) -> None:
         super().__init__()
@@ -55,7 +57,6 @@ class Basic(Branch):
         self.relu = ReLU()
         self.conv2 = Conv2d(channels, channels, 3, padding=1, bias=False, grade=grade)
         self.bn2 = BatchNorm2d(channels)
-        self.add = Add()
 
     def residual(self, x: Array) -> Array:
         """The first convolution is followed by a ReLU, the second is not."""
@@ -77,7 +78,6 @@ class Bottleneck(Branch):
         self.conv3 = Conv2d(inner, channels * config.expansion, 1, bias=False, grade=grade)
         self.bn3 = BatchNorm2d(channels * config.expansion)
         self.relu = ReLU()
-        self.add = Add()
 
     def residual(self, x: Array) -> Array:
         """The first two convolutions are followed by a ReLU, the third is not."""
@@ -86,7 +86,23 @@ class Bottleneck(Branch):
         return self.bn3(self.conv3(out))
 
 
-class IdentityBlock(Branch):
+class PlainBlock(Branch):
+    """`relu(residual(x))`: the branch alone, as in the plain networks of figure 3."""
+
+    def forward(self, x: Array) -> Array:
+        """(n, in_channels, h, w) to (n, channels*expansion, h/stride, w/stride)."""
+        return self.relu(self.residual(x))
+
+
+class Shortcut(Branch):
+    """A branch to whose output something is added."""
+
+    def __init__(self, in_channels: int, channels: int, *, stride: int, config: Configuration, grade: Grade) -> None:
+        super().__init__(in_channels, channels, stride=stride, config=config, grade=grade)
+        self.add = Add()
+
+
+class IdentityBlock(Shortcut):
     """`relu(residual(x) + x)`: input and output have the same shape, and the input passes by unchanged (figure 2)."""
 
     def forward(self, x: Array) -> Array:
@@ -96,7 +112,7 @@ class IdentityBlock(Branch):
         return self.relu(self.add(out, identity))
 
 
-class ConvBlock(Branch):
+class ConvBlock(Shortcut):
     """`relu(residual(x) + projection(x))`: where the shape changes, the shortcut is a 1x1 convolution (option B)."""
 
     def __init__(self, in_channels: int, channels: int, *, stride: int, config: Configuration, grade: Grade) -> None:
@@ -122,9 +138,17 @@ class BasicConvBlock(ConvBlock, Basic):
     """Two 3x3 convolutions and a projection beside them."""
 
 
+class BasicPlainBlock(PlainBlock, Basic):
+    """Two 3x3 convolutions with nothing beside them."""
+
+
 class BottleneckIdentityBlock(IdentityBlock, Bottleneck):
     """1x1, 3x3, 1x1 around which the input passes unchanged."""
 
 
 class BottleneckConvBlock(ConvBlock, Bottleneck):
     """1x1, 3x3, 1x1 and a projection beside them."""
+
+
+class BottleneckPlainBlock(PlainBlock, Bottleneck):
+    """1x1, 3x3, 1x1 with nothing beside them."""

@@ -1,7 +1,7 @@
-"""The layers of the NumPy half: thin objects with torch's names around the pure functions of `numpy_ops`.
+"""The layers of the NumPy half in one place: thin objects with torch's names around the pure functions of `numpy_ops`.
 
 A layer holds what must be remembered between two calls (weights, running estimates, the mode); the arithmetic is in
-the function it calls.
+the function it calls. Those that share a theme have a file of their own; the others are here.
 """
 
 from __future__ import annotations
@@ -14,14 +14,29 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from layerdiff.handwritten import numpy_ops as ops
-from layerdiff.handwritten._checks import check_groups, check_probability
-from layerdiff.handwritten.geometry import Size, pair
+from layerdiff.handwritten._checks import check_probability, refusal
+from layerdiff.handwritten.counting import Work
+from layerdiff.handwritten.geometry import flattened_shape
+from layerdiff.handwritten.numpy_activation_layers import (
+    ELU,
+    SELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from layerdiff.handwritten.numpy_conv_layer import Conv2d
 from layerdiff.handwritten.numpy_layer import Layer
+from layerdiff.handwritten.numpy_norm_layer import BatchNorm2d
 from layerdiff.handwritten.numpy_ops._arrays import Array
-from layerdiff.handwritten.numpy_ops.conv import check_grade
 from layerdiff.handwritten.numpy_pool_layers import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from layerdiff.handwritten.shape_pass import Shape
 
 __all__ = [
+    "ELU",
+    "SELU",
     "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
@@ -30,154 +45,16 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Layer",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "MaxPool2d",
     "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
 ]
-
-
-class Conv2d(Layer):
-    """Cross-correlates (n, in_channels, h, w) images with learned kernels.
-
-    Args:
-        in_channels: of the images; a multiple of `groups`.
-        out_channels: one kernel each; a multiple of `groups`.
-        kernel_size: rows and columns of a kernel.
-        stride: the step of the windows.
-        padding: rows and columns of zeros around the image.
-        dilation: the step between two taps of a kernel.
-        groups: each of so many groups of channels is convolved with its own kernels.
-        bias: whether there is one.
-        grade: how it is computed, see `numpy_ops.conv2d`.
-
-    Attributes:
-        weight: (out_channels, in_channels/groups, kh, kw) float32, zeros until drawn or loaded.
-        bias: (out_channels,) float32, zeros, or None.
-
-    Raises:
-        ValueError: a size that cannot be used.
-
-    Source: torch.nn.Conv2d.
-    """
-
-    array_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
-    weight: Array
-    bias: Array | None
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Size,
-        stride: Size = 1,
-        padding: Size = 0,
-        dilation: Size = 1,
-        groups: int = 1,
-        bias: bool = True,
-        *,
-        grade: ops.Grade = "gemm",
-    ) -> None:
-        super().__init__()
-        check_grade(grade)
-        check_groups("Conv2d", in_channels, out_channels, groups)
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, at_least=1)
-        self.stride = pair("Conv2d", "stride", stride, at_least=1)
-        self.padding = pair("Conv2d", "padding", padding, at_least=0)
-        self.dilation = pair("Conv2d", "dilation", dilation, at_least=1)
-        self.groups = groups
-        self.grade: ops.Grade = grade
-        self.weight = np.zeros((out_channels, in_channels // groups, *self.kernel_size), dtype=np.float32)
-        self.bias = np.zeros(out_channels, dtype=np.float32) if bias else None
-
-    def initialise(self, generator: np.random.Generator) -> None:
-        """Draws the weight from N(0, 2/(out_channels*kh*kw)), as torchvision's ResNet (He et al. 2015, fan out)."""
-        fan_out = self.out_channels * math.prod(self.kernel_size)
-        self.weight = generator.standard_normal(self.weight.shape, dtype=np.float32) * math.sqrt(2 / fan_out)
-
-    def forward(self, x: Array) -> Array:
-        """(n, in_channels, h, w) to (n, out_channels, h_out, w_out), dtype of `x`, which is the weight's."""
-        return ops.conv2d(
-            x,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            grade=self.grade,
-        )
-
-
-class BatchNorm2d(Layer):
-    """Normalises each channel: by the running estimates in eval mode, by the batch itself in training.
-
-    Args:
-        num_features: channels.
-        eps: keeps the root away from zero.
-        momentum: the weight of the *new* batch in the running estimates; None for the plain average of all batches.
-        affine: whether there are `weight` and `bias`.
-        track_running_stats: without it there are no estimates, and the batch's own statistics always serve.
-
-    Attributes:
-        weight: (num_features,) float32, ones, or None.
-        bias: (num_features,) float32, zeros, or None.
-        running_mean: (num_features,) float32, zeros, or None.
-        running_var: (num_features,) float32, ones, or None; unbiased.
-        num_batches_tracked: how many batches the estimates have seen; a number, no part of the state dict.
-
-    Source: Ioffe & Szegedy 2015; torch.nn.BatchNorm2d.
-    """
-
-    array_names: ClassVar[tuple[str, ...]] = ("weight", "bias", "running_mean", "running_var")
-    weight: Array | None
-    bias: Array | None
-    running_mean: Array | None
-    running_var: Array | None
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-    ) -> None:
-        super().__init__()
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        self.num_batches_tracked = 0
-        self.weight = np.ones(num_features, dtype=np.float32) if affine else None
-        self.bias = np.zeros(num_features, dtype=np.float32) if affine else None
-        self.running_mean = np.zeros(num_features, dtype=np.float32) if track_running_stats else None
-        self.running_var = np.ones(num_features, dtype=np.float32) if track_running_stats else None
-
-    def forward(self, x: Array) -> Array:
-        """(n, num_features, h, w) in, the same shape and dtype out."""
-        if self.running_mean is None or self.running_var is None:
-            mean, var = ops.batch_statistics(x)
-            return ops.batch_norm(x, mean, var, self.weight, self.bias, eps=self.eps)
-        if not self.training:
-            return ops.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        momentum = 1 / (self.num_batches_tracked + 1) if self.momentum is None else self.momentum
-        y, self.running_mean, self.running_var = ops.batch_norm_train(
-            x, self.running_mean, self.running_var, self.weight, self.bias, momentum=momentum, eps=self.eps
-        )
-        self.num_batches_tracked += 1
-        return y
-
-
-class ReLU(Layer):
-    """`max(x, 0)`. Source: torch.nn.ReLU."""
-
-    def forward(self, x: Array) -> Array:
-        """Any shape and floating dtype in, the same out."""
-        return ops.relu(x)
 
 
 class Linear(Layer):
@@ -211,6 +88,20 @@ class Linear(Layer):
         """(..., in_features) to (..., out_features), dtype of `x`, which is the weight's."""
         return ops.linear(x, self.weight, self.bias)
 
+    def output_shape(self, shape: Shape) -> Shape:
+        """(..., in_features) to (..., out_features)."""
+        if shape[-1:] != (self.in_features,):
+            raise refusal(
+                f"Linear: wrong number of features, got shape {shape}, expected (..., {self.in_features})",
+                help="was the image flattened, and pooled before that?",
+            )
+        return (*shape[:-1], self.out_features)
+
+    def work(self, shape: Shape) -> Work:
+        """Each output takes a product for each feature, and a bias where there is one."""
+        outputs = math.prod(self.output_shape(shape))
+        return Work(products=outputs * self.in_features, linear_biases=0 if self.bias is None else outputs)
+
 
 class Flatten(Layer):
     """Joins the axes from `start_dim` to `end_dim` into one. Source: torch.nn.Flatten."""
@@ -223,6 +114,15 @@ class Flatten(Layer):
     def forward(self, x: Array) -> Array:
         """(n, c, h, w) to (n, c*h*w), dtype of `x`."""
         return ops.flatten(x, self.start_dim, self.end_dim)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(n, c, h, w) to (n, c*h*w)."""
+        return flattened_shape("Flatten", shape, self.start_dim, self.end_dim)
+
+    def work(self, shape: Shape) -> Work:
+        """None."""
+        self.output_shape(shape)
+        return Work()
 
 
 class Dropout(Layer):
@@ -245,6 +145,14 @@ class Dropout(Layer):
         """Any shape and floating dtype in, the same out."""
         return ops.dropout(x, self.p, self.generator) if self.training else x
 
+    def output_shape(self, shape: Shape) -> Shape:
+        """Any shape in, the same out."""
+        return shape
+
+    def work(self, shape: Shape) -> Work:
+        """None that is counted."""
+        return Work()
+
     def astype(self, dtype: DTypeLike) -> Self:
         """A copy with a generator of its own, which goes on from where this one's is."""
         twin = super().astype(dtype)
@@ -258,6 +166,20 @@ class Add(Layer):
     def forward(self, x: Array, identity: Array) -> Array:
         """Two arrays of one shape and dtype in, the same out."""
         return ops.add(x, identity)
+
+    def output_shape(self, shape: Shape, identity: Shape) -> Shape:
+        """Two of one shape in, the same out."""
+        if shape != identity:
+            raise refusal(
+                f"Add: branch and shortcut differ in shape, got {shape} and {identity}, expected the same",
+                help="does the shortcut lack its projection, or its stride?",
+            )
+        return shape
+
+    def work(self, shape: Shape, identity: Shape) -> Work:
+        """None that is counted."""
+        self.output_shape(shape, identity)
+        return Work()
 
 
 class Sequential(Layer):

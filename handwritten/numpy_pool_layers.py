@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from layerdiff.handwritten import numpy_ops as ops
-from layerdiff.handwritten._checks import check_divisor
-from layerdiff.handwritten.geometry import Size, pair
+from layerdiff.handwritten._checks import check_divisor, check_image_batch
+from layerdiff.handwritten.counting import Work
+from layerdiff.handwritten.geometry import Size, Window, adaptive_bounds, pair
 from layerdiff.handwritten.numpy_layer import Layer
 from layerdiff.handwritten.numpy_ops._arrays import Array
+from layerdiff.handwritten.shape_pass import Shape
 
 __all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
 
@@ -32,6 +36,16 @@ class MaxPool2d(Layer):
     def forward(self, x: Array) -> Array:
         """(n, c, h, w) to (n, c, h_out, w_out), dtype of `x`."""
         return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, ceil_mode=self.ceil_mode)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(n, c, h, w) to (n, c, h_out, w_out)."""
+        window = Window(self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return _pooled("MaxPool2d", shape, window)
+
+    def work(self, shape: Shape) -> Work:
+        """None that is counted."""
+        self.output_shape(shape)
+        return Work()
 
 
 class AvgPool2d(Layer):
@@ -67,6 +81,16 @@ class AvgPool2d(Layer):
             divisor_override=self.divisor_override,
         )
 
+    def output_shape(self, shape: Shape) -> Shape:
+        """(n, c, h, w) to (n, c, h_out, w_out)."""
+        window = Window(self.kernel_size, self.stride, self.padding, ceil_mode=self.ceil_mode)
+        return _pooled("AvgPool2d", shape, window)
+
+    def work(self, shape: Shape) -> Work:
+        """A division for each output, and a sum over a window."""
+        outputs = math.prod(self.output_shape(shape))
+        return Work(averaged=outputs, averaged_taps=outputs * math.prod(self.kernel_size))
+
 
 class AdaptiveAvgPool2d(Layer):
     """The mean of each of `output_size` windows that share the image out. Source: torch.nn.AdaptiveAvgPool2d."""
@@ -78,3 +102,27 @@ class AdaptiveAvgPool2d(Layer):
     def forward(self, x: Array) -> Array:
         """(n, c, h, w) to (n, c, *output_size), dtype of `x`."""
         return ops.adaptive_avg_pool2d(x, self.output_size)
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(n, c, h, w) to (n, c, *output_size)."""
+        check_image_batch("AdaptiveAvgPool2d", shape)
+        self._taps_along(shape)
+        return (*shape[:2], *self.output_size)
+
+    def work(self, shape: Shape) -> Work:
+        """A division for each output, and a sum over a window; the windows differ in size where they must."""
+        outputs = math.prod(self.output_shape(shape))
+        return Work(adaptive=outputs, adaptive_taps=math.prod(shape[:2]) * math.prod(self._taps_along(shape)))
+
+    def _taps_along(self, shape: Shape) -> tuple[int, ...]:
+        """Rows, and columns, of all windows together."""
+        return tuple(
+            sum(end - start for start, end in adaptive_bounds("AdaptiveAvgPool2d", size, out))
+            for size, out in zip(shape[2:], self.output_size, strict=True)
+        )
+
+
+def _pooled(where: str, shape: Shape, window: Window) -> Shape:
+    check_image_batch(where, shape)
+    window.check_pool_padding(where)
+    return (*shape[:2], *window.output_size(where, (shape[2], shape[3])))

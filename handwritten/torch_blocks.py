@@ -1,7 +1,7 @@
 """The residual blocks in torch: a branch that learns a difference, and a shortcut around it.
 
-A block is one of two branches (`Basic`, `Bottleneck`) joined with one of two shortcuts (`IdentityBlock`, `ConvBlock`),
-so there are four, at the end of the file. Names and order of the layers are torchvision's.
+A block is one of two branches (`Basic`, `Bottleneck`) joined with one of two shortcuts (`IdentityBlock`, `ConvBlock`)
+or with none (`PlainBlock`), so there are six, at the end of the file. Names and order of the layers are torchvision's.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", 2015, figures 2 and 5.
 """
@@ -16,10 +16,13 @@ from layerdiff.handwritten.torch_layers import BatchNorm2d, Conv2d, ReLU
 __all__ = [
     "BasicConvBlock",
     "BasicIdentityBlock",
+    "BasicPlainBlock",
     "BottleneckConvBlock",
     "BottleneckIdentityBlock",
+    "BottleneckPlainBlock",
     "ConvBlock",
     "IdentityBlock",
+    "PlainBlock",
 ]
 
 
@@ -85,6 +88,15 @@ class Bottleneck(Branch):
         return residual
 
 
+class PlainBlock(Branch):
+    """`relu(residual(x))`: the branch alone, as in the plain networks of figure 3."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) to (n, channels*expansion, h/stride, w/stride)."""
+        y: Tensor = self.relu(self.residual(x))
+        return y
+
+
 class IdentityBlock(Branch):
     """`relu(residual(x) + x)`: input and output have the same shape, and the input passes by unchanged (figure 2)."""
 
@@ -123,9 +135,17 @@ class BasicConvBlock(ConvBlock, Basic):
     """Two 3x3 convolutions and a projection beside them."""
 
 
+class BasicPlainBlock(PlainBlock, Basic):
+    """Two 3x3 convolutions with nothing beside them."""
+
+
 class BottleneckIdentityBlock(IdentityBlock, Bottleneck):
     """1x1, 3x3, 1x1 around which the input passes unchanged."""
 
 
 class BottleneckConvBlock(ConvBlock, Bottleneck):
     """1x1, 3x3, 1x1 and a projection beside them."""
+
+
+class BottleneckPlainBlock(PlainBlock, Bottleneck):
+    """1x1, 3x3, 1x1 with nothing beside them."""

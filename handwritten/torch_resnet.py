@@ -13,10 +13,11 @@ from layerdiff.handwritten.configurations import Configuration, Stage, configura
 from layerdiff.handwritten.torch_blocks import (
     BasicConvBlock,
     BasicIdentityBlock,
+    BasicPlainBlock,
     BottleneckConvBlock,
     BottleneckIdentityBlock,
-    ConvBlock,
-    IdentityBlock,
+    BottleneckPlainBlock,
+    Branch,
 )
 from layerdiff.handwritten.torch_layers import (
     AdaptiveAvgPool2d,
@@ -40,9 +41,13 @@ __all__ = [
     "wide_resnet50_2",
 ]
 
-_BLOCKS: dict[str, tuple[type[ConvBlock], type[IdentityBlock]]] = {
+_RESIDUAL: dict[str, tuple[type[Branch], type[Branch]]] = {
     "basic": (BasicConvBlock, BasicIdentityBlock),
     "bottleneck": (BottleneckConvBlock, BottleneckIdentityBlock),
+}
+_PLAIN: dict[str, tuple[type[Branch], type[Branch]]] = {
+    "basic": (BasicPlainBlock, BasicPlainBlock),
+    "bottleneck": (BottleneckPlainBlock, BottleneckPlainBlock),
 }
 
 
@@ -53,17 +58,28 @@ class ResNet(nn.Module):
         config: which network of the family.
         num_classes: logits.
         in_channels: of the images.
+        residual: whether there are shortcuts; without them the same layers make the paper's plain network.
+        stem_bias: whether the first convolution has a bias, which the batch norm behind it makes idle.
     """
 
-    def __init__(self, config: Configuration, *, num_classes: int = 1000, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        config: Configuration,
+        *,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        residual: bool = True,
+        stem_bias: bool = False,
+    ) -> None:
         super().__init__()
         first, *_, last = config.stages
-        self.conv1 = Conv2d(in_channels, first.in_channels, kernel_size=7, stride=2, padding=3, bias=False)
+        blocks = (_RESIDUAL if residual else _PLAIN)[config.block]
+        self.conv1 = Conv2d(in_channels, first.in_channels, kernel_size=7, stride=2, padding=3, bias=stem_bias)
         self.bn1 = BatchNorm2d(first.in_channels)
         self.relu = ReLU()
         self.maxpool = MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.layer1, self.layer2, self.layer3, self.layer4 = (_stage(stage, config) for stage in config.stages)
-        self.avgpool = AdaptiveAvgPool2d((1, 1))
+        self.layer1, self.layer2, self.layer3, self.layer4 = (_stage(stage, blocks, config) for stage in config.stages)
+        self.avgpool: nn.Module = AdaptiveAvgPool2d((1, 1))
         self.flatten = Flatten()
         self.fc = Linear(last.out_channels, num_classes)
 
@@ -85,22 +101,30 @@ class ResNet(nn.Module):
         return logits
 
 
-def _stage(stage: Stage, config: Configuration) -> nn.Sequential:
-    conv_block, identity_block = _BLOCKS[config.block]
-    first = conv_block if stage.changes_shape else identity_block
+def _stage(stage: Stage, blocks: tuple[type[Branch], type[Branch]], config: Configuration) -> nn.Sequential:
+    changing, keeping = blocks
+    first = changing if stage.changes_shape else keeping
     return nn.Sequential(
         first(stage.in_channels, stage.channels, stride=stage.stride, config=config),
-        *(identity_block(stage.out_channels, stage.channels, stride=1, config=config) for _ in range(stage.blocks - 1)),
+        *(keeping(stage.out_channels, stage.channels, stride=1, config=config) for _ in range(stage.blocks - 1)),
     )
 
 
-def build(name: str, *, num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+def build(
+    name: str, *, num_classes: int = 1000, in_channels: int = 3, residual: bool = True, stem_bias: bool = False
+) -> ResNet:
     """The network called `name`, in training mode as torch builds them, freshly initialised.
 
     Raises:
         ValueError: there is none of that name; the error lists those there are.
     """
-    return ResNet(configuration(name), num_classes=num_classes, in_channels=in_channels)
+    return ResNet(
+        configuration(name),
+        num_classes=num_classes,
+        in_channels=in_channels,
+        residual=residual,
+        stem_bias=stem_bias,
+    )
 
 
 def resnet18() -> ResNet:

@@ -1,16 +1,35 @@
-"""The windows of an image as an array, for convolution and pooling."""
+"""The windows of an image, one tap after the other, for convolution and pooling; and the padding around it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import DTypeLike
 
 from layerdiff.handwritten.geometry import Pair, Window
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
-__all__ = ["pad", "taps", "windows"]
+__all__ = ["blank", "pad", "taps", "unpad"]
+
+
+def blank(shape: tuple[int, ...], window: Window, out: Pair, dtype: DTypeLike, *, value: float = 0.0) -> Array:
+    """As much of `value` as images of `shape` and the padding around them that the windows reach.
+
+    Args:
+        shape: (..., h, w).
+        window: its shape and steps.
+        out: rows and columns of windows, from `window.output_size`.
+        dtype: of the result.
+        value: what it holds.
+
+    Returns:
+        (..., top + h + bottom, left + w + right).
+    """
+    *leading, h, w = shape
+    top, left = window.padding
+    bottom, right = window.padding_after((h, w), out)
+    return np.full((*leading, top + h + bottom, left + w + right), value, dtype=dtype)
 
 
 def pad(x: Array, window: Window, out: Pair, *, value: float = 0.0) -> Array:
@@ -23,44 +42,38 @@ def pad(x: Array, window: Window, out: Pair, *, value: float = 0.0) -> Array:
         value: what lies outside the image.
 
     Returns:
-        (..., h + top + bottom, w + left + right), dtype of `x`; `x` itself where no window leaves it.
+        (..., top + h + bottom, left + w + right), dtype of `x`; `x` itself where no window leaves it.
     """
-    h, w = x.shape[-2:]
-    top, left = window.padding
-    bottom, right = window.padding_after((h, w), out)
-    if not (top or left or bottom or right):
+    size = x.shape[-2], x.shape[-1]
+    if not any((*window.padding, *window.padding_after(size, out))):
         return x
-    padded = np.full((*x.shape[:-2], top + h + bottom, left + w + right), value, dtype=x.dtype)
-    padded[..., top : top + h, left : left + w] = x
+    padded = blank(x.shape, window, out, x.dtype, value=value)
+    unpad(padded, size, window)[...] = x
     return padded
 
 
-def windows(padded: Array, window: Window) -> Array:
-    """Every window of padded images, as a view.
+def unpad(padded: Array, size: Pair, window: Window) -> Array:
+    """What lies within the image, as a view.
 
     Args:
-        padded: (..., h, w), from `pad`.
-        window: its shape and steps.
-
-    Returns:
-        (..., h_out, w_out, kh, kw), a read-only view: copy it before use in a product.
+        padded: (..., top + h + bottom, left + w + right).
+        size: h and w.
+        window: the one it was padded for.
     """
-    sh, sw = window.stride
-    dh, dw = window.dilation
-    view = sliding_window_view(padded, window.span, axis=(-2, -1))
-    return view[..., ::sh, ::sw, ::dh, ::dw]
+    top, left = window.padding
+    return padded[..., top : top + size[0], left : left + size[1]]
 
 
-def taps(padded: Array, window: Window, out: Pair) -> Iterator[tuple[int, int, Array]]:
-    """What each tap of the window sees, in all windows at once: the windows, cut the other way.
+def taps(padded: Array, window: Window, out: Pair) -> Iterator[Array]:
+    """What each tap of the window sees, in all windows at once; the taps row by row.
 
     Args:
-        padded: (..., h, w), from `pad`.
+        padded: (..., top + h + bottom, left + w + right).
         window: its shape and steps.
         out: rows and columns of windows.
 
     Yields:
-        Row and column of the tap, and (..., h_out, w_out), a view.
+        (..., h_out, w_out), a view.
     """
     kh, kw = window.kernel_size
     sh, sw = window.stride
@@ -70,4 +83,4 @@ def taps(padded: Array, window: Window, out: Pair) -> Iterator[tuple[int, int, A
         for q in range(kw):
             rows = slice(p * dh, p * dh + sh * (h_out - 1) + 1, sh)
             columns = slice(q * dw, q * dw + sw * (w_out - 1) + 1, sw)
-            yield p, q, padded[..., rows, columns]
+            yield padded[..., rows, columns]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes
 from layerdiff.handwritten.tape import differentiable
@@ -39,5 +41,5 @@ def add(x: Array, identity: Array) -> Array:
             help="does the shortcut lack its projection, or its stride?",
         )
     check_dtypes("add", x, identity=identity)
-    y: Array = x + identity
+    y: Array = np.asarray(x + identity)
     return y

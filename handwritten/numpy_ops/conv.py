@@ -7,13 +7,15 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from layerdiff.handwritten._checks import check_channels, check_groups, check_image_batch, refusal
-from layerdiff.handwritten.geometry import Size, Window, pair
+from layerdiff.handwritten.geometry import Padding, Size, Window
 from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes, check_shapes
-from layerdiff.handwritten.numpy_ops.conv_gemm import conv2d_gemm
+from layerdiff.handwritten.numpy_ops.conv_gemm import conv2d_gemm, conv2d_gemm_vjp
 from layerdiff.handwritten.numpy_ops.conv_im2col import conv2d_im2col
 from layerdiff.handwritten.numpy_ops.conv_loops import conv2d_loops
+from layerdiff.handwritten.numpy_ops.patches import patch_window
+from layerdiff.handwritten.tape import differentiable
 
-__all__ = ["Grade", "check_grade", "conv2d"]
+__all__ = ["Grade", "check_grade", "conv2d", "conv2d_vjp"]
 
 Grade = Literal["loops", "im2col", "gemm"]
 """The seven nested loops of the definition, an explicit patch matrix, or the fast one."""
@@ -23,13 +25,44 @@ _GRADES: Mapping[str, Callable[[Array, Array, Window, int], Array]] = MappingPro
 )
 
 
+def conv2d_vjp(
+    grad: Array,
+    y: Array,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    grade: Grade = "gemm",
+) -> tuple[Array, ...]:
+    """The gradients of what `conv2d` takes: every value of `grad` gives to the pixels and taps that it was made from.
+
+        x[n, c, i*stride + p*dilation - padding, ...] gets weight[o, c, p, q] * grad[n, o, i, j]
+        weight[o, c, p, q] gets x[n, c, i*stride + p*dilation - padding, ...] * grad[n, o, i, j]
+        bias[o] gets grad[n, o, i, j]
+
+    `grad` is the gradient of `y`, which `conv2d` gave for the arguments that follow. Its three grades compute one
+    function, so one way back serves them all: the fast one.
+
+    Returns:
+        The gradients of `x`, of `weight` and, where there is one, of `bias`, each of its shape and dtype.
+    """
+    window = patch_window("conv2d", (weight.shape[2], weight.shape[3]), stride, padding, dilation)
+    gradients = conv2d_gemm_vjp(grad, x, weight, window, groups)
+    return gradients if bias is None else (*gradients, grad.sum(axis=(0, 2, 3)))
+
+
+@differentiable(conv2d_vjp)
 def conv2d(
     x: Array,
     weight: Array,
     bias: Array | None = None,
     *,
     stride: Size = 1,
-    padding: Size = 0,
+    padding: Padding = 0,
     dilation: Size = 1,
     groups: int = 1,
     grade: Grade = "gemm",
@@ -45,7 +78,8 @@ def conv2d(
         weight: (c_out, c_in/groups, kh, kw), dtype of `x`.
         bias: (c_out,), dtype of `x`.
         stride: the step of the windows.
-        padding: rows and columns of zeros around the image.
+        padding: rows and columns of zeros around the image; "valid" for none; or "same", with stride 1, for as many as
+            keep the size of the image, see `determine_padding`.
         dilation: the step between two taps of a kernel.
         groups: each of so many groups of channels is convolved with its own kernels.
         grade: how it is computed.
@@ -65,12 +99,7 @@ def conv2d(
     check_groups("conv2d", x.shape[1], weight.shape[0], groups)
     check_channels("conv2d", x.shape, weight.shape[1] * groups)
     check_dtypes("conv2d", x, weight=weight, bias=bias)
-    window = Window(
-        kernel_size=(weight.shape[2], weight.shape[3]),
-        stride=pair("conv2d", "stride", stride, at_least=1),
-        padding=pair("conv2d", "padding", padding, at_least=0),
-        dilation=pair("conv2d", "dilation", dilation, at_least=1),
-    )
+    window = patch_window("conv2d", (weight.shape[2], weight.shape[3]), stride, padding, dilation)
     y = _GRADES[grade](x, weight, window, groups)
     if bias is not None:
         y += bias[:, None, None]

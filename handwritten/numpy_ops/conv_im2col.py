@@ -6,7 +6,7 @@ import numpy as np
 
 from layerdiff.handwritten.geometry import Window
 from layerdiff.handwritten.numpy_ops._arrays import Array
-from layerdiff.handwritten.numpy_ops._windows import pad, taps
+from layerdiff.handwritten.numpy_ops._columns import to_columns
 
 __all__ = ["conv2d_im2col", "im2col"]
 
@@ -30,14 +30,8 @@ def im2col(x: Array, window: Window) -> Array:
         window: its shape and steps.
 
     Returns:
-        (n*h_out*w_out, c*kh*kw), dtype of `x`, the columns in the order of a kernel's values.
+        (n*h_out*w_out, c*kh*kw), dtype of `x`: the transpose of what `image_to_column` gives.
 
     Source: Chellapilla et al., "High Performance Convolutional Neural Networks for Document Processing", 2006.
     """
-    n, c, h, w = x.shape
-    out = window.output_size("im2col", (h, w))
-    kh, kw = window.kernel_size
-    patches = np.empty((n, *out, c, kh, kw), dtype=x.dtype)
-    for p, q, seen in taps(pad(x, window, out), window, out):
-        patches[..., p, q] = seen.transpose(0, 2, 3, 1)
-    return patches.reshape(n * out[0] * out[1], c * kh * kw)
+    return to_columns(x, window, window.output_size("im2col", (x.shape[2], x.shape[3]))).T

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes, check_shapes
+from layerdiff.handwritten.tape import differentiable
 
-__all__ = ["linear"]
+__all__ = ["linear", "linear_vjp"]
 
 
+def linear_vjp(grad: Array, y: Array, x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, ...]:
+    """`grad @ weight`, `grad.T @ x` and the sum of `grad`, where all leading axes count as one.
+
+    `grad` is the gradient of `y`, (..., out_features), which `linear` gave for the arguments that follow.
+
+    Returns:
+        The gradients of `x`, of `weight` and, where there is one, of `bias`, each of its shape and dtype.
+    """
+    rows = grad.reshape(-1, len(weight))
+    grad_x: Array = grad @ weight
+    grad_weight: Array = rows.T @ x.reshape(len(rows), weight.shape[1])
+    return (grad_x, grad_weight) if bias is None else (grad_x, grad_weight, rows.sum(axis=0))
+
+
+@differentiable(linear_vjp)
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """`x @ weight.T + bias`.
 

@@ -30,5 +30,5 @@ def relu(x: Array) -> Array:
 
     Source: torch.nn.functional.relu.
     """
-    y: Array = np.maximum(x, 0)
+    y: Array = np.asarray(np.maximum(x, 0))
     return y

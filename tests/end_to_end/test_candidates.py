@@ -27,9 +27,12 @@ WRONG = [one for one in CANDIDATES if not one.right]
 
 
 def judged(one):
-    """The run of one candidate, at 64x64 pixels where it takes that; what it is meant to be is left to be guessed."""
+    """The run of one candidate, at 64x64 pixels where it takes that; what it is meant to be is left to be guessed.
+
+    Causes are not looked for here: `tests/seeded_faults` and `tests/compare/diagnosis` do that.
+    """
     size = (one.only_at or 64,) * 2
-    run = layerdiff.run(f"{FOLDER / one.file}:{one.call}", size=size, weights="synthetic")
+    run = layerdiff.run(f"{FOLDER / one.file}:{one.call}", size=size, weights="synthetic", diagnose=False)
     return run, run.reports[0]
 
 

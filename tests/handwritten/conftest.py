@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torchvision
 from torch.nn import functional
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.insert(0, HERE)  # for vjp_kit.py: a test imports it, and in importlib mode no test's folder is on the path
 
 UNIT = 2.0**-53
 """The unit roundoff of float64, in which the tests compare."""

@@ -11,7 +11,6 @@ from layerdiff.handwritten.numpy_layers import (
     BatchNorm2d,
     Conv2d,
     Dropout,
-    Layer,
     Linear,
     ReLU,
     Sequential,
@@ -146,12 +145,6 @@ def test_layers_are_built_in_eval_mode_and_train_reaches_all():
     assert network.train() is network
     assert all(layer.training for _, layer in network.named_layers())
     assert not any(layer.training for _, layer in network.eval().named_layers())
-
-
-def test_a_layer_without_forward_cannot_be_called():
-    """`Layer` computes nothing by itself."""
-    with pytest.raises(AttributeError, match="'Layer' object has no attribute 'forward'"):
-        Layer()(np.ones(1))
 
 
 def test_what_is_loaded_is_what_is_saved():

@@ -15,6 +15,11 @@ ARGUMENTS = {
     "Conv2d": (4, 6, (3, 2), (2, 1), (1, 0), (1, 2), 2),
     "BatchNorm2d": (4, 1e-3),
     "ReLU": (),
+    "LeakyReLU": (0.3,),
+    "ELU": (0.7,),
+    "SELU": (),
+    "Sigmoid": (),
+    "Tanh": (),
     "MaxPool2d": ((3, 2), (2, 1), (1, 0), (1, 2)),
     "AvgPool2d": ((3, 2), (2, 1), (1, 0), True, False, None),
     "AdaptiveAvgPool2d": ((3, 2),),
@@ -36,6 +41,18 @@ def test_a_layer_passes_every_argument_on(name):
         expected = theirs(torch.from_numpy(x)).numpy()
     # Sums of at most 12 products of numbers below 10: 1e-12 is a hundred times their rounding.
     np.testing.assert_allclose(ours(x), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dim", [1, -1])
+@pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
+def test_a_softmax_takes_its_axis(name, dim):
+    """Torch's module of the same name and `dim` gives the same; without a `dim` there is none to guess."""
+    ours, theirs = getattr(numpy_layers, name)(dim), getattr(nn, name)(dim)
+    x = np.random.default_rng(0).standard_normal((2, 4, 7, 6))
+    # Numbers below 10 out of sums of at most 7 terms: 1e-12 is a hundred times their rounding.
+    np.testing.assert_allclose(ours(x), theirs(torch.from_numpy(x)).numpy(), rtol=0, atol=1e-12)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'dim'"):
+        type(ours)()
 
 
 @pytest.mark.parametrize("name", [*ARGUMENTS, "Linear"])

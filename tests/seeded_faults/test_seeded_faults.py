@@ -96,10 +96,9 @@ def test_a_fault_is_found_and_explained(fault):
 @pytest.mark.parametrize("fault", EQUIVALENTS, ids=called)
 def test_what_changes_nothing_is_no_fault(fault):
     """A change that changes nothing is never reported as different."""
-    for one in plan.spread(fault)[:2]:
-        found = judging.judged(one, diagnose=False)
+    found = judging.judged(planting(fault), diagnose=False)
 
-        assert not found.detected, told(found)
+    assert not found.detected, told(found)
 
 
 @pytest.mark.parametrize("number", range(0, pairs.COUNT, 7))

@@ -98,9 +98,9 @@ def _op(recorder: Recorder, name: str, path: str, layer: Any, inputs: tuple[Arra
         dtype="float32",
         keys={role: f"{path}.{role}" if path else role for role in layer.arrays},
         source=source,
-        run=_runner(layer),
+        run=_runner(layer, training=_is_training(layer)),
         vary=_varied(layer),
-        pull=_puller(layer, path) if hasattr(layer, "vjp") else None,
+        pull=_puller(layer, path, training=_is_training(layer)) if hasattr(layer, "vjp") else None,
     )
 
 
@@ -131,6 +131,10 @@ def _crash(recorder: Recorder, network: Any, error: Exception) -> tuple[Op | Non
     return None, Crash("", "", "", *words, source=source)
 
 
+def _is_training(layer: Any) -> bool:
+    return bool(getattr(layer, "training", False))
+
+
 def _source(recorder: Recorder, array: Array, layer: str) -> str:
     found = recorder.producer(array)
     if found is None:
@@ -141,25 +145,32 @@ def _source(recorder: Recorder, array: Array, layer: str) -> str:
     return found
 
 
-def _runner(layer: Any) -> Any:
+def _runner(layer: Any, *, training: bool) -> Any:
     def run(*inputs: Array) -> Array:
-        output: Array = _in_precision(layer, inputs[0].dtype).forward(*inputs)
+        output: Array = _as_it_was(layer, inputs[0].dtype, training=training).forward(*inputs)
         return output
 
     return run
 
 
-def _puller(layer: Any, path: str) -> Pull:
+def _puller(layer: Any, path: str, *, training: bool) -> Pull:
     def pull(inputs: Sequence[Array], covector: Array) -> Pulled:
-        gradients, own = _in_precision(layer, inputs[0].dtype).vjp(inputs, covector)
+        gradients, own = _as_it_was(layer, inputs[0].dtype, training=training).vjp(inputs, covector)
         return Pulled(tuple(gradients), {f"{path}.{name}" if path else name: array for name, array in own.items()})
 
     return pull
 
 
-def _in_precision(layer: Any, dtype: Any) -> Any:
-    """The layer, or where its arrays are of another precision a copy of it: float32 is cast to float64 exactly."""
-    return layer if all(array.dtype == dtype for array in layer.arrays.values()) else layer.astype(dtype)
+def _as_it_was(layer: Any, dtype: Any, *, training: bool) -> Any:
+    """The layer in a precision, to which float32 is cast exactly, and in the mode in which it ran first.
+
+    In training it is a copy: running estimates move.
+    """
+    one = layer if all(array.dtype == dtype for array in layer.arrays.values()) else layer.astype(dtype)
+    if training or _is_training(layer):
+        one = copy.copy(one)
+        one.arrays, one.training = dict(one.arrays), training
+    return one
 
 
 def _varied(layer: Any) -> Any:
@@ -172,6 +183,6 @@ def _varied(layer: Any) -> Any:
         one.arrays = {**layer.arrays, **parameters}
         for name, value in attributes.items():
             setattr(one, name, value)
-        return _runner(one)
+        return _runner(one, training=_is_training(layer))
 
     return vary

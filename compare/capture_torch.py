@@ -21,6 +21,8 @@ from layerdiff.compare.folding import kind_of_own_class, roles_by_name
 from layerdiff.compare.functions import ROLES, name_of_function, named_arguments, settings
 from layerdiff.compare.kinds import LOOKING, attributes_of, family, kind_of_class
 from layerdiff.compare.native import is_native_function, is_native_module, native_call
+from layerdiff.compare.own_backward import applications_seen
+from layerdiff.compare.pairs import outside_inputs
 from layerdiff.compare.recorder import Recorder, Recording, StopForward, ValueLeftError
 from layerdiff.compare.source import calling_line, line_of_traceback
 from layerdiff.compare.torch_calls import Arguments, Derived, FunctionCall, ModuleCall, TensorCall, flattened, runner
@@ -39,7 +41,7 @@ from layerdiff.compare.torch_facts import (
 from layerdiff.compare.torch_pull import puller, tensors_of_call
 from layerdiff.compare.torch_state import buffers_restored, random_state
 from layerdiff.compare.torch_variation import Vary, function_varied, module_varied
-from layerdiff.compare.trace import Array, Op
+from layerdiff.compare.trace import Array, Op, OwnBackward
 from layerdiff.errors import InputError
 
 __all__ = ["record_torch"]
@@ -81,7 +83,10 @@ def _record(
 ) -> Recording:
     recorder = Recorder(x, imprint_of, until=until, keep=keep)
     watch = _Watch(recorder, network, open_)
-    managers = (buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(), watch)
+    managers = (
+        buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(),
+        applications_seen(watch.applied), watch,
+    )  # fmt: skip
     recording = recorder.recording
     with contextlib.ExitStack() as stack:
         for manager in managers:
@@ -147,6 +152,10 @@ class _What:
     native: bool = False
 
 
+_STATISTICS = ("running_mean", "running_var")
+"""Roles of tensors that are observed, not learned, wherever somebody keeps them."""
+
+
 class _Watch(TorchFunctionMode):
     """Sees every module and function that runs, and tells the recorder."""
 
@@ -155,7 +164,7 @@ class _Watch(TorchFunctionMode):
         self._recorder, self._network, self._open = recorder, network, open_
         self._calls: list[_Call] = []
         self._paths: dict[int, str] = {}
-        self._names = {id(tensor): name for name, tensor in (*network.named_parameters(), *network.named_buffers())}
+        self._names = {id(tensor): name for name, tensor in network.named_parameters()}
         for path, module in network.named_modules(remove_duplicate=False):
             self._paths.setdefault(id(module), path)
         # From which of the network's tensors, by name, a tensor was made without the input.
@@ -227,7 +236,6 @@ class _Watch(TorchFunctionMode):
         vary: Vary | None, again: TensorCall | None = None,
     ) -> Op:  # fmt: skip
         """An operation; `again` runs it where `call` itself need not."""
-        own = {self._names[id(tensor)]: tensor for tensor in tensors_of_call(call) if id(tensor) in self._names}
         return Op(
             layer=self._recorder.name(path),
             path=path,
@@ -247,8 +255,33 @@ class _Watch(TorchFunctionMode):
                 dtypes=[tensor.dtype for tensor in inputs],
             ),
             vary=vary,
-            pull=puller(call, own),
+            pull=puller(call, self._own(call, *(what.held.get(role) for role in _STATISTICS))),
         )
+
+    # What has a backward of its own
+
+    def applied(self, cls: Any, apply: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a `torch.autograd.Function`, and notes that gradients go through what ran in it by its own backward."""
+        start = len(self._recorder.recording.ops)
+        given = flattened(args, kwargs, self._made)
+        output = apply(*args, **kwargs)
+        inside = self._recorder.recording.ops[start:]
+        if not inside or not isinstance(output, Tensor) or self._recorder.producer(output) != inside[-1].layer:
+            return output
+        with _ours(cls.__name__):
+            call = FunctionCall(cls.apply, self._with_derived(given.emptied()))
+            inputs = tuple(self._recorder.producer(tensor) or "" for tensor in given.inputs)
+            if set(outside_inputs(inside)) <= set(inputs):
+                layers = tuple(op.layer for op in inside)
+                own = OwnBackward(cls.__name__, layers, inputs, puller(call, self._own(call)))
+                self._recorder.recording.ops[start:] = [replace(op, own_backward=own) for op in inside]
+        return output
+
+    def _own(self, call: FunctionCall | ModuleCall, *without: Tensor | None) -> dict[str, Tensor]:
+        """The network's own parameters that take part in a call, by their names, but for some."""
+        others = {id(tensor) for tensor in without}
+        found = (tensor for tensor in tensors_of_call(call) if id(tensor) not in others)
+        return {self._names[id(tensor)]: tensor for tensor in found if id(tensor) in self._names}
 
     # In which module
 
@@ -312,14 +345,14 @@ class _Watch(TorchFunctionMode):
             error = sys.exc_info()[1]
             raised = isinstance(error, Exception) and not isinstance(error, StopForward | ValueLeftError)
             if raised and (what := self._of_raising(call)) is not None:
-                again = ModuleCall(call.module, call.arguments.emptied())
+                again = ModuleCall.of(call.module, call.arguments.emptied())
                 self._keep_crash(cast(Exception, error), call.path, what, call.arguments.inputs, again)
         elif not call.atomic:
             self._maybe_fold(call, output)
         elif call.arguments.slots:
             what = _of_module(call)
             for pick, tensor in tensors_in(output):
-                again = ModuleCall(call.module, call.arguments.emptied(), pick)
+                again = ModuleCall.of(call.module, call.arguments.emptied(), pick)
                 run = native_call(call.module) if what.native and not _is_mixed(call) else None
                 vary = module_varied(again, {role: role for role in what.tensors})
                 op = self._op(call.path, what, call.arguments.inputs, tensor, again, vary, run)
@@ -341,25 +374,29 @@ class _Watch(TorchFunctionMode):
             return
         leaf = next(call.module.children(), None) is None
         if len(inside) == 1 and leaf:
-            op = self._wrapped(call, inside[0])
+            op = self._wrapped(call, inside[0], given)
         else:
             what = self._of_own_class(call.module, inside, leaf=leaf)
             if what is None:
                 return
-            again = ModuleCall(call.module, given.emptied())
+            again = ModuleCall.of(call.module, given.emptied())
             own = own_tensors(call.module)
             roles = {role: name for role, tensor in what.tensors.items() for name, one in own.items() if one is tensor}
             op = self._op(call.path, what, given.inputs, output, again, module_varied(again, roles))
         folded = replace(op, inner=inside)
         self._recorder.fold(call.start, folded, output, lambda: array_of(output))
 
-    def _wrapped(self, call: _Call, op: Op) -> Op:
+    def _wrapped(self, call: _Call, op: Op, given: Arguments) -> Op:
         """One operation in a wrapper: what is known of it, under the wrapper's name."""
         name = type(call.module).__name__
         kind = kind_of_class(name) if family(kind_of_class(name), op.kind) and not _is_bounded(op) else op.kind
         attributes = {**attributes_of(kind, call.module), **op.attributes}
         layer = self._recorder.name(call.path)
-        return replace(op, layer=layer, path=call.path, kind=kind, attributes=attributes, native=False)
+        again = ModuleCall.of(call.module, given.emptied())
+        return replace(
+            op, layer=layer, path=call.path, kind=kind, attributes=attributes, native=False, own_backward=None,
+            pull=puller(again, self._own(again)),
+        )  # fmt: skip
 
     def _of_own_class(self, module: nn.Module, inside: tuple[Op, ...], *, leaf: bool) -> _What | None:
         own = own_tensors(module)

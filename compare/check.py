@@ -8,6 +8,7 @@ from typing import Any
 from layerdiff.compare.capture import capture
 from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging
+from layerdiff.compare.modes import Backward, Mode, in_mode
 from layerdiff.compare.result import Report
 from layerdiff.compare.trace import Array, Trace
 
@@ -23,6 +24,7 @@ def compare_networks(
     seed: int = 0,
     until: str | None = None,
     diagnose: bool = True,
+    backward: Mode | None = None,
 ) -> Report:
     """Whether `actual` is the same network as `expected`, layer by layer, on the input `x`; and if not, why.
 
@@ -34,12 +36,17 @@ def compare_networks(
         seed: of the dense probe and the end-to-end floor.
         until: judge only this part, by layer id or the start of one.
         diagnose: look for the causes of what is different.
+        backward: compare the gradients of every layer as well, with batch norms in `train` or `eval` mode.
 
     Raises:
         InputError: see `capture` and `judge`.
     """
     trace = capture(expected, x, until=until)
-    return compare_with(trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose)
+    back = None
+    if backward is not None:
+        with in_mode(expected, backward):
+            back = Backward(backward, capture(expected, x, until=until))
+    return compare_with(trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose, backward=back)
 
 
 def compare_with(
@@ -54,7 +61,10 @@ def compare_with(
     on_layer: Callable[[str], None] | None = None,
     diagnose: bool = True,
     on_step: Callable[[str], None] | None = None,
+    backward: Backward | None = None,
 ) -> Report:
     """`compare_networks` with a reference that is captured already; a candidate that raises is different."""
-    judging = Judging(expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, batches=False)
+    judging = Judging(
+        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, batches=False, backward=backward
+    )
     return judging.judged(actual)

@@ -14,6 +14,7 @@ from layerdiff.compare.capture import capture_to_the_end
 from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging, tensors_of
 from layerdiff.compare.layout_trials import with_layouts_tried
+from layerdiff.compare.modes import Backward
 from layerdiff.compare.result import Report
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Transfer, propose, transferred
@@ -37,6 +38,7 @@ def judge_foreign(
     on_layer: Callable[[str], None] | None = None,
     diagnose: bool = True,
     on_step: Callable[[str], None] | None = None,
+    backward: Backward | None = None,
 ) -> Report:
     """Whether `network` is the expected one, whatever its layers are called; and if not, why.
 
@@ -56,18 +58,21 @@ def judge_foreign(
         on_layer: called with each layer's id before it is measured.
         diagnose: look for the causes of what is different.
         on_step: called with what the diagnosis is doing, in words.
+        backward: what its gradients are held against; None where they are not asked for.
 
     Raises:
         InputError: see `capture` and `judge`; or `transfer` does not fit the networks.
     """
-    judging = Judging(expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step)
+    judging = Judging(
+        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, backward=backward
+    )  # fmt: skip
     with in_eval_mode(network):
         if weights is None:
             return judging.judged(network)
         if transfer is None:
             transfer = propose_transfer(expected, network, x, weights)
         with transferred(transfer, weights, tensors_of(network)):
-            report = judging.judged(network)
+            report = judging.judged(network, transfer.carried)
     # What lies behind a crash was not reached: nothing is known of it.
     reached = {layer.layer for layer in report.layers if layer.partner is not None} if report.crash else None
     if reached is not None:

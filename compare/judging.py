@@ -11,10 +11,12 @@ import numpy as np
 from layerdiff.compare.capture import capture, capture_to_the_end
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.judge import Dtype, judge
+from layerdiff.compare.modes import Backward
 from layerdiff.compare.result import Report
 from layerdiff.compare.shape_errors import explain_crash_finding
 from layerdiff.compare.structure import Structure, structure_of
 from layerdiff.compare.trace import Array, Trace
+from layerdiff.compare.transfer import Carried
 from layerdiff.compare.two_at_once import two_at_once
 from layerdiff.compare.verdict import settle
 from layerdiff.errors import InputError
@@ -37,6 +39,7 @@ class Judging:
         diagnose: look for the causes of what is different.
         on_step: called with what the diagnosis is doing, in words.
         batches: where one image was judged, and all is same, look at two at once as well.
+        backward: what its gradients are held against; None where they are not asked for.
     """
 
     expected: Trace = field(repr=False)
@@ -49,13 +52,30 @@ class Judging:
     diagnose: bool
     on_step: Callable[[str], None] | None
     batches: bool = True
+    backward: Backward | None = None
 
-    def judged(self, network: Any) -> Report:
+    def judged(self, network: Any, carried: Sequence[Carried] = ()) -> Report:
         """The report on a network as it is, in the mode it is in and with the weights it has.
+
+        Args:
+            network: the candidate.
+            carried: where the expected network's tensors are in it, for their gradients.
 
         Raises:
             InputError: see `capture` and `judge`; or it raises only while it is watched.
         """
+        report = self._there(network)
+        if self.backward is None:
+            return report
+        # Only here: gradients need torch, and nobody else does.
+        from layerdiff.compare.gradients.attach import with_gradients
+
+        return with_gradients(
+            report, self.backward, network, self.x, carried=carried, dtypes=self.dtypes, seed=self.seed,
+            until=self.until, on_layer=self.on_layer,
+        )  # fmt: skip
+
+    def _there(self, network: Any) -> Report:
         trace, crash = self._captured(network)
         report = judge(
             self.expected,

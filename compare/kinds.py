@@ -27,6 +27,15 @@ _KINDS = {
     "GELU": "gelu",
     "SiLU": "silu",
     "ELU": "elu",
+    "SELU": "selu",
+    "Mish": "mish",
+    "Hardswish": "hardswish",
+    "Hardsigmoid": "hardsigmoid",
+    "Softplus": "softplus",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
     "MaxPool2d": "max_pool2d",
     "AvgPool2d": "avg_pool2d",
     "AdaptiveAvgPool2d": "adaptive_avg_pool2d",
@@ -50,6 +59,11 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "flatten": ("start_dim", "end_dim"),
     "dropout": ("p", "training"),
     "leaky_relu": ("negative_slope",),
+    "elu": ("alpha",),
+    "gelu": ("approximate",),
+    "softplus": ("beta", "threshold"),
+    "softmax": ("dim",),
+    "log_softmax": ("dim",),
     "pad": ("padding", "value"),
     "mean": ("dim", "keepdim"),
     "clamp": ("min", "max"),
@@ -76,7 +90,8 @@ ARITHMETIC = frozenset({"add", "sub", "rsub", "mul", "div", "truediv", "shift", 
 
 PLAIN = frozenset({"conv2d", "batch_norm", "relu", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "linear", "add",
                    "mean", "relu6", "leaky_relu", "gelu", "silu", "elu", "adaptive_max_pool2d", "hardtanh", "sigmoid",
-                   "cat", "add_relu"}) | IDLE | MOVING  # fmt: skip
+                   "cat", "add_relu", "tanh", "selu", "mish", "hardswish", "hardsigmoid", "softplus", "softmax",
+                   "log_softmax"}) | IDLE | MOVING  # fmt: skip
 """Kinds that stand for a layer of a network by themselves, so that a class made of them need not be one operation."""
 
 LOOKING = frozenset({"bool", "item", "tolist", "numpy", "float_", "int", "index", "array", "equal", "allclose"})
@@ -84,7 +99,8 @@ LOOKING = frozenset({"bool", "item", "tolist", "numpy", "float_", "int", "index"
 
 _FAMILIES: tuple[frozenset[str], ...] = (
     frozenset({"relu", "relu6", "leaky_relu", "gelu", "silu", "elu", "sigmoid", "tanh", "hardtanh", "clamp", "selu",
-               "clamp_min", "maximum", "softplus", "hardswish", "mish", "celu", "prelu", "threshold", "softmax"}),
+               "clamp_min", "maximum", "softplus", "hardswish", "mish", "celu", "prelu", "threshold", "softmax",
+               "hardsigmoid", "log_softmax"}),
     frozenset({"max_pool2d", "avg_pool2d", "lp_pool2d", "adaptive_max_pool2d"}),
     frozenset({"adaptive_avg_pool2d", "mean", "sum", "avg_pool2d", "adaptive_max_pool2d", "amax"}),
     frozenset({"flatten", "view", "reshape", "squeeze", "getitem"}),

@@ -189,6 +189,7 @@ class GradientLayer:
         problems: what is wrong before any value: no gradient, one of another shape, a crash.
         lacking: why it could not be judged by itself; else empty.
         source: `file:line` in the candidate's code.
+        notes: what is worth knowing and does not change the verdict.
         status: set by `verdict.settle`.
         reason: why, in one line; empty for `same`.
     """
@@ -202,6 +203,7 @@ class GradientLayer:
     problems: tuple[str, ...] = ()
     lacking: str = ""
     source: str | None = None
+    notes: tuple[str, ...] = ()
     status: Status = "unjudged"
     reason: str = ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -137,11 +137,18 @@ class ModuleCall:
         module: stays as it is.
         arguments: emptied.
         pick: which of several tensors it gives; None where it gives one.
+        training: the modes that it and all parts of it were in when it was called first, and are called again in.
     """
 
     module: nn.Module
     arguments: Arguments
     pick: int | None = None
+    training: tuple[bool, ...] = ()
+
+    @classmethod
+    def of(cls, module: nn.Module, arguments: Arguments, pick: int | None = None) -> ModuleCall:
+        """The call of a module that is in the mode it is in now."""
+        return cls(module, arguments, pick, tuple(part.training for part in module.modules()))
 
     def __call__(self, tensors: Sequence[Tensor], own: Own = NOTHING) -> Tensor:
         """What it gives for these inputs."""
@@ -149,7 +156,21 @@ class ModuleCall:
         buffers = {name: _like(buffer, dtype, copy=True) for name, buffer in self.module.named_buffers()}
         parameters = {name: _like(parameter, dtype, own=own) for name, parameter in self.module.named_parameters()}
         args, kwargs = self.arguments.filled(tensors, own)
-        return picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
+        with _in_modes(self.module, self.training):
+            return picked(functional_call(self.module, {**parameters, **buffers}, args, kwargs), self.pick)
+
+
+@contextlib.contextmanager
+def _in_modes(module: nn.Module, training: Sequence[bool]) -> Iterator[None]:
+    """A module and its parts in these modes meanwhile, and in their own afterwards."""
+    changed = [part for part, mode in zip(module.modules(), training, strict=False) if part.training is not mode]
+    for part in changed:
+        part.training = not part.training
+    try:
+        yield
+    finally:
+        for part in changed:
+            part.training = not part.training
 
 
 def runner(call: TensorCall, *, draws: bool = True, dtypes: Sequence[torch.dtype] = ()) -> Callable[..., Array]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layerdiff.errors import InputError
 
-__all__ = ["INPUT", "Array", "Namer", "Op", "Pull", "Pulled", "Trace", "digest", "is_within", "upto"]
+__all__ = ["INPUT", "Array", "Namer", "Op", "OwnBackward", "Pull", "Pulled", "Trace", "digest", "is_within", "upto"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -37,6 +37,23 @@ class Pulled:
 
 Pull = Callable[[Sequence[Array], Array], Pulled]
 """Takes the inputs' arrays and the gradient of the output; computes in the inputs' dtype, whichever float that is."""
+
+
+@dataclass(frozen=True)
+class OwnBackward:
+    """A backward that somebody wrote for one operation, or for several at once.
+
+    Attributes:
+        name: of the class.
+        layers: ids of the operations that it goes back through, in order.
+        inputs: ids of what these take from outside.
+        pull: its vector-Jacobian product, from the gradient of the last one's output to those of `inputs`.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    inputs: tuple[str, ...]
+    pull: Pull = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,7 @@ class Op:
         vary: takes settings by torch's names and parameters by role; gives what runs this operation with them in the
             place of its own, or None where it has no such setting. None where nothing of it can be exchanged.
         pull: its vector-Jacobian product, the way its gradients go. None where it has none, as in a trace from a file.
+        own_backward: the one that somebody wrote, through which gradients go in place of `pull`; None where nobody did.
     """
 
     layer: str
@@ -85,6 +103,7 @@ class Op:
         default=None, repr=False
     )
     pull: Pull | None = field(default=None, repr=False)
+    own_backward: OwnBackward | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from layerdiff.compare.gradient_verdict import settled_gradients
 from layerdiff.compare.result import NOT_REACHED, InputResult, LayerResult, Measure, Report, Status, Verdict
 from layerdiff.errors import InputError
 
-__all__ = ["settle"]
+__all__ = ["forward_verdict", "settle"]
 
 
 def settle(report: Report, *, scale: float = 1.0) -> Report:
@@ -40,7 +41,19 @@ def settle(report: Report, *, scale: float = 1.0) -> Report:
             settled[layer.layer] = replace(layer, status=status, reason=reason, notes=_notes(layer, status, scale))
     layers = [settled[layer.layer] for layer in report.layers]
     report = replace(report, layers=tuple(layers), input=_input(report.input, scale))
-    return replace(report, verdict=_verdict(layers, report), scale=scale)
+    verdict = forward_verdict(report)
+    if report.gradients is not None:
+        gradients = settled_gradients(report.gradients, lambda measure: _exceeds(measure, scale))
+        report = replace(report, gradients=gradients)
+        verdict = _both(verdict, gradients.verdict)
+    return replace(report, verdict=verdict, scale=scale)
+
+
+def _both(forward: Verdict, back: Verdict) -> Verdict:
+    """Same only where there and back are; different where either is."""
+    if "different" in {forward, back}:
+        return "different"
+    return forward if forward == back else "unknown"
 
 
 def _input(found: InputResult | None, scale: float) -> InputResult | None:
@@ -59,8 +72,9 @@ def _groups(layers: Iterable[LayerResult]) -> list[list[LayerResult]]:
     return sorted(groups.values(), key=lambda group: group[-1].index)
 
 
-def _verdict(layers: Iterable[LayerResult], report: Report) -> Verdict:
-    statuses = {layer.status for layer in layers}
+def forward_verdict(report: Report) -> Verdict:
+    """The verdict on the way there alone, from statuses that are set."""
+    statuses = {layer.status for layer in report.layers}
     if report.input is not None and report.input.status == "fault":
         # Before the network: whatever is known of that, this is certain.
         return "different"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from layerdiff.errors import InputError
 from layerdiff.subject import Subject, capture_expected, load_subject
 
 if TYPE_CHECKING:
+    from layerdiff.compare.modes import Mode
     from layerdiff.compare.trace import Array, Trace
     from layerdiff.compare.transfer import Transfer
 
@@ -65,6 +67,7 @@ class Reference:
         facts: all that is needed to repeat it.
         watched: what is seen of its code, where that is not torchvision's; complete after the block.
         notes: what must be said first.
+        again: captures it once more, in the mode that is given; within the block.
     """
 
     trace: Trace
@@ -73,6 +76,7 @@ class Reference:
     facts: Mapping[str, str]
     watched: Watched = field(default_factory=Watched)
     notes: tuple[str, ...] = ()
+    again: Callable[[Mode], Trace] | None = field(default=None, repr=False)
 
 
 @contextlib.contextmanager
@@ -99,7 +103,8 @@ def referred(expected: str | Any | None, candidates: Sequence[Candidate], asked:
         subject = asked.subject(expected)
         trace = capture_expected(subject, until=asked.until)
         notes = (*([note] if note else []), *subject.notes)
-        yield Reference(trace, subject.weights.state, subject, subject_facts(subject), notes=notes)
+        again = functools.partial(_again, subject, asked.until)
+        yield Reference(trace, subject.weights.state, subject, subject_facts(subject), notes=notes, again=again)
         return
     found = load_candidate(expected, option="expected")
     if found.kind != "network":
@@ -116,6 +121,7 @@ def _foreign(found: Candidate, asked: Asked, watched: Watched) -> Iterator[Refer
     from layerdiff.compare.capture import capture
     from layerdiff.compare.foreign import in_eval_mode
     from layerdiff.compare.judging import tensors_of
+    from layerdiff.compare.modes import in_mode
     from layerdiff.compare.transfer import transferred
 
     with in_eval_mode(found.network), contextlib.ExitStack() as stack:
@@ -145,7 +151,16 @@ def _foreign(found: Candidate, asked: Asked, watched: Watched) -> Iterator[Refer
                 help="what others are judged against must run; `layerdiff shapes` says why one crashes",
             ) from error
         state = {key: array.copy() for key, array in tensors_of(found.network).items()}
-        yield Reference(trace, state, subject, facts, watched, (note, *said, *found.notes))
+
+        def again(mode: Mode) -> Trace:
+            with in_mode(found.network, mode):
+                return capture(found.network, subject.x, name=f"{found.name}, {own}", until=asked.until)
+
+        yield Reference(trace, state, subject, facts, watched, (note, *said, *found.notes), again)
+
+
+def _again(subject: Subject, until: str | None, mode: Mode) -> Trace:
+    return capture_expected(subject, until=until, mode=mode)
 
 
 def _weights_for(found: Candidate, asked: Asked) -> tuple[Subject, Transfer | None]:

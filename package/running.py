@@ -16,6 +16,7 @@ from layerdiff.subject import handwritten_network
 
 if TYPE_CHECKING:
     from layerdiff.compare.judge import Dtype
+    from layerdiff.compare.modes import Backward, Mode
     from layerdiff.compare.result import Report, Run
     from layerdiff.compare.transfer import Transfer
     from layerdiff.handwritten.numpy_ops import Grade
@@ -25,7 +26,7 @@ __all__ = ["find_transfer", "run"]
 _KEEP = "keep"
 
 
-def run(
+def run(  # noqa: PLR0913 - one for each option of the command
     *actual: str | Any,
     expected: str | Any | None = None,
     weights: str = "auto",
@@ -39,6 +40,7 @@ def run(
     mapping: str | Path | None = None,
     preprocess: Any | None = None,
     diagnose: bool = True,
+    backward: Mode | None = None,
     on_layer: Callable[[str, str, int], None] | None = None,
     on_step: Callable[[str, str], None] | None = None,
 ) -> Run:
@@ -63,6 +65,7 @@ def run(
             `module:FUNCTION`, a saved input (.npy, .npz, .pt, .safetensors), a function, or an array; see
             docs/candidates.md.
         diagnose: look for the causes of what is different.
+        backward: compare the gradients of every layer as well, with batch norms in `train` or `eval` mode.
         on_layer: called before each layer with the candidate's name, the layer's id and the number of layers.
         on_step: called with the candidate's name and what the diagnosis is doing, in words.
 
@@ -82,6 +85,8 @@ def run(
     candidates = [load_candidate(one, architecture=meant or "resnet50") for one in (actual or ("torch", "numpy"))]
     if transfer is not None:
         _refuse_mapping(keep, candidates)
+    if backward is not None:
+        _refuse_backward(candidates)
     asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
     # Before somebody's code is watched: what it imports changes settings too.
     machine = describe_environment()
@@ -95,7 +100,8 @@ def run(
             **(dict(preparation.facts) if preparation else {}),
         }
         own_input = judge_preparation(preparation, reference.subject, asked.images) if preparation else None
-        judged = len(upto(reference.trace.ops, until))
+        judged = len(upto(reference.trace.ops, until)) * (1 if backward is None else 2)
+        held_against = None if backward is None else _there_and_back(reference, backward)
         reports = []
         for one in candidates:
 
@@ -107,7 +113,9 @@ def run(
                 if on_step is not None:
                     on_step(one.name, what)
 
-            judge = _Judging(reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step)
+            judge = _Judging(
+                reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step, held_against
+            )
             report = judge.report(one, environment)
             reports.append(report if own_input is None else with_input(report, own_input))
     said = (*preparation.notes, *own_input.notes) if preparation and own_input else ()
@@ -170,6 +178,32 @@ def _refuse_mapping(keep: bool, candidates: Sequence[Candidate]) -> None:
         raise InputError(f"map: it is for a network's code, got {', '.join(others)}", help="judge them in another run")
 
 
+def _refuse_backward(candidates: Sequence[Candidate]) -> None:
+    others = [one.name for one in candidates if one.kind in {"trace", "onnx"}]
+    if others:
+        raise InputError(
+            f"backward: it is for networks that can be differentiated, got {', '.join(others)}",
+            help="a saved trace and an ONNX file know the way there alone",
+        )
+
+
+def _there_and_back(reference: Reference, mode: Mode) -> Backward:
+    """The expected network in the mode in which gradients are compared."""
+    from layerdiff.compare.modes import Backward
+
+    assert reference.again is not None, "every reference that can be judged against can be captured again"
+    try:
+        return Backward(mode, reference.again(mode))
+    except InputError:
+        raise
+    except Exception as error:
+        first = (str(error).splitlines() or ["no message"])[0]
+        raise InputError(
+            f"backward: the expected network raises in {mode} mode, got {type(error).__name__}: {first}",
+            help="a batch norm in training needs more than one value a channel: larger pictures, or --batch 2",
+        ) from error
+
+
 @dataclass(frozen=True)
 class _Judging:
     """One run's settings, the same for every candidate."""
@@ -184,6 +218,7 @@ class _Judging:
     diagnose: bool
     on_layer: Callable[[str], None]
     on_step: Callable[[str], None]
+    backward: Backward | None = None
 
     def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
         """The judgement of one candidate."""
@@ -211,6 +246,7 @@ class _Judging:
             on_layer=self.on_layer,
             diagnose=self.diagnose,
             on_step=self.on_step,
+            backward=self.backward,
         )
 
     def _network(self, one: Candidate) -> Report:
@@ -235,6 +271,7 @@ class _Judging:
                 on_layer=self.on_layer,
                 diagnose=self.diagnose,
                 on_step=self.on_step,
+                backward=self.backward,
             )
         return replace(report, notes=(*report.notes, *watched.notes))
 

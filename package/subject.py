@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from layerdiff.errors import InputError
 
 if TYPE_CHECKING:
+    from layerdiff.compare.modes import Mode
     from layerdiff.compare.preprocessing import Record
     from layerdiff.compare.trace import Trace
     from layerdiff.handwritten.numpy_ops import Grade
@@ -79,13 +80,14 @@ def load_subject(
     return Subject(architecture, loaded, pictures, x)
 
 
-def capture_expected(subject: Subject, *, until: str | None, keep: bool = False) -> Trace:
+def capture_expected(subject: Subject, *, until: str | None, keep: bool = False, mode: Mode = "eval") -> Trace:
     """The trace of torchvision's network with the subject's weights.
 
     Raises:
         InputError: part of what is to be judged lacks weights.
     """
     from layerdiff.compare.capture import capture
+    from layerdiff.compare.modes import in_mode
     from layerdiff.reference import covered_prefix, torchvision_model
 
     weights = subject.weights
@@ -98,7 +100,8 @@ def capture_expected(subject: Subject, *, until: str | None, keep: bool = False)
         )
     name = f"torchvision {subject.architecture}, weights {weights.source}, {describe_input(subject)}"
     network = torchvision_model(subject.architecture, weights)
-    trace = capture(network, subject.x, name=name, until=until, keep=keep)
+    with in_mode(network, mode):
+        trace = capture(network, subject.x, name=name, until=until, keep=keep)
     lacking = [op.layer for op in trace.ops if any(np.isnan(array).any() for array in op.parameters.values())]
     if lacking:
         raise InputError(

@@ -16,6 +16,8 @@ from layerdiff.compare.allowance.exact import EXACT
 from layerdiff.compare.allowance.linear import LINEAR
 from layerdiff.compare.allowance.product import PRODUCT, SLOPE
 from layerdiff.compare.allowance.rule import Call, Rule, is_pair, unit_roundoff
+from layerdiff.compare.allowance.smooth import SMOOTH
+from layerdiff.compare.allowance.softmax import LOG_SOFTMAX, SOFTMAX
 from layerdiff.compare.allowance.together import allowance_together, is_known_together
 
 __all__ = ["RULES", "Call", "Rule", "allowance_together", "is_known_together", "is_pair", "unit_roundoff"]
@@ -33,6 +35,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "mul": PRODUCT,
         "div": PRODUCT,
         "leaky_relu": SLOPE,
+        **SMOOTH,
+        "softmax": SOFTMAX,
+        "log_softmax": LOG_SOFTMAX,
         **dict.fromkeys(("relu", "relu6", "hardtanh", "clamp", "max_pool2d", "dropout", "identity"), EXACT),
         **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "unsqueeze", "permute", "transpose"), EXACT),
         **dict.fromkeys(("contiguous", "clone", "detach", "to", "getitem", "pad", "cat", "chunk"), EXACT),

@@ -13,6 +13,9 @@ with G the bound on how far g's outputs move when its inputs move by a, element 
     averages            weights that are not negative and the same for a     the average of a over the window
     movements           every output is one of the inputs                    a, moved likewise
     add, sub            both terms move                                      the sum of what each moves by
+    tanh, GELU, ...     slopes of at most L, see `smooth`                     L · a
+    softmax             slopes p_i·(1 - p_i) and -p_i·p_j                    p_i · (a_i + Σ p_j·a_j)
+    its logarithm       slopes 1 - p_i and -p_j                              a_i + Σ p_j·a_j
 
 For the maxima, averages and movements G is g itself: it is run on a. b is taken at the expected network's own values,
 which differ from the candidate's by a: a relative difference of u, of second order. Through anything else (another
@@ -28,6 +31,8 @@ import numpy as np
 
 from layerdiff.compare.allowance.batch_norm import stretch
 from layerdiff.compare.allowance.rule import Array, Call, Rule
+from layerdiff.compare.allowance.smooth import SMOOTH, steepest_slope
+from layerdiff.compare.allowance.softmax import shares_moved
 from layerdiff.compare.playback import Played, run
 
 __all__ = ["allowance_together", "is_known_together"]
@@ -88,6 +93,10 @@ def _can_carry(played: Played) -> bool:
     if op.kind == "leaky_relu":
         slope = op.attributes.get("negative_slope")
         return isinstance(slope, int | float) and abs(slope) <= 1
+    if op.kind in SMOOTH:
+        return len(played.inputs) == 1 and steepest_slope(op.kind, op.attributes) is not None
+    if op.kind in {"softmax", "log_softmax"}:
+        return len(played.inputs) == 1 and isinstance(op.attributes.get("dim"), int)
     return len(played.inputs) == 1
 
 
@@ -114,6 +123,16 @@ def _stretched(one: Played, before: Sequence[Array]) -> Array:
     return before[0] * stretch(_call(one))
 
 
+def _steepened(one: Played, before: Sequence[Array]) -> Array:
+    slope = steepest_slope(one.op.kind, one.op.attributes)
+    assert slope is not None
+    return before[0] * slope
+
+
+def _shared(one: Played, before: Sequence[Array]) -> Array:
+    return shares_moved(one.op.kind, one.op.attributes, one.output, before[0])
+
+
 def _added(one: Played, before: Sequence[Array]) -> Array:
     return before[0] + before[1]
 
@@ -124,6 +143,9 @@ _CARRIERS: Mapping[str, Carrier] = MappingProxyType(
         "linear": _multiplied,
         "add": _added,
         "sub": _added,
+        "softmax": _shared,
+        "log_softmax": _shared,
+        **dict.fromkeys(SMOOTH, _steepened),
         **dict.fromkeys(("relu", "relu6", "hardtanh", "clamp", "leaky_relu"), _itself),
         **dict.fromkeys(("identity", "dropout", "contiguous", "clone", "detach"), _itself),
         **dict.fromkeys(("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "mean"), _run),

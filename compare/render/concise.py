@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layerdiff.compare.render.words import answer, input_words
+from layerdiff.compare.render.words import answers, input_words
 from layerdiff.compare.result import Run
 
 __all__ = ["render_concise"]
@@ -23,5 +23,8 @@ def render_concise(run: Run) -> str:
                 state = "" if one.confirmed else " [not confirmed]"
                 place = ", ".join(one.layers)
                 lines.append(f"{one.source or report.actual}: {place}: {one.code} {one.title}{state}")
-        lines.append(f"{report.actual}: {answer(report)}")
+        for back in report.gradients.layers if report.gradients is not None else ():
+            if back.status in {"fault", "missing", "unjudged"}:
+                lines.append(f"{back.source or report.actual}: {back.layer}: backward {back.status}: {back.reason}")
+        lines.extend(f"{report.actual}: {line}" for line in answers(report))
     return "\n".join(lines)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from layerdiff.compare.render.explained import explained
 from layerdiff.compare.render.findings import findings
-from layerdiff.compare.render.words import answer, fold, input_words, number, worst_of
+from layerdiff.compare.render.gradients import gradients
+from layerdiff.compare.render.words import answers, fold, input_words, number, worst_of
 from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
 
 __all__ = ["render_terminal"]
@@ -52,7 +53,9 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
         if report.input is not None:
             lines.extend(_wrapped("input     ", f"{report.input.source}: {input_words(report.input)}", style))
         lines.extend(_body(report, style))
-        lines.append(answer(report))
+        if report.gradients is not None:
+            lines.extend(gradients(report.gradients, style.width, every=style.every_layer))
+        lines.extend(answers(report))
     text = "\n".join(lines)
     return _plain(text) if ascii_only else text
 

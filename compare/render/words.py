@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from layerdiff.compare.result import NOT_REACHED, InputResult, LayerResult, Measure, Report
+from layerdiff.compare.result import NOT_REACHED, Gradients, InputResult, LayerResult, Measure, Report
+from layerdiff.compare.verdict import forward_verdict
 
-__all__ = ["answer", "fold", "input_words", "number", "worst", "worst_of"]
+__all__ = ["answer", "answers", "fold", "input_words", "number", "worst", "worst_of"]
 
 
 def number(value: float | None) -> str:
@@ -59,6 +61,38 @@ def input_words(found: InputResult) -> str:
         f"different: {m.over:,} of {m.size:,} values, the greatest by {number(m.max_abs)}; "
         f"the layers are judged on the expected input{notes}"
     )
+
+
+def answers(report: Report) -> tuple[str, ...]:
+    """The verdict of one report: a line for the way there and, where gradients were compared, one for the way back."""
+    if report.gradients is None:
+        return (answer(report),)
+    there = answer(replace(report, gradients=None, verdict=forward_verdict(report)))
+    return f"forward   {there}", f"backward  {back_answer(report.gradients, report.scale)}"
+
+
+def back_answer(found: Gradients, scale: float = 1.0) -> str:
+    """The verdict on the way back in one line."""
+    total, mode = len(found.layers), f"in {found.mode} mode"
+    if found.verdict == "same":
+        ratios = [
+            (one.measure.ratio, one.of, layer.layer)
+            for layer in found.layers
+            for one in layer.gradients
+            if one.measure.probe == "activations" and one.measure.ratio is not None and one.measure.ratio <= scale
+        ]
+        ratio, of, layer = max(ratios)
+        name = f"the gradient of {of} in {layer}" if of.startswith("input ") else f"the gradient of {of}"
+        return f"same: {total} of {total} layers {mode}; the worst, {name}, is at {ratio:.2f} of its allowance"
+    counts = Counter(layer.status for layer in found.layers)
+    at_fault = counts["fault"] + counts["missing"]
+    pieces = [f"{at_fault} layer{'s' * (at_fault != 1)} at fault"]
+    pieces.append(f"{counts['inherited']} inherit{'s' * (counts['inherited'] == 1)}")
+    pieces.append(f"{counts['same']} same")
+    if counts["unjudged"]:
+        pieces.append(f"{counts['unjudged']} could not be judged")
+    head = "different" if found.verdict == "different" else "could not tell"
+    return f"{head} {mode}: " + ", ".join(pieces)
 
 
 def answer(report: Report) -> str:

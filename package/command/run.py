@@ -17,6 +17,7 @@ from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.preprocessing import is_code
 
 if TYPE_CHECKING:
+    from layerdiff.compare.modes import Mode
     from layerdiff.handwritten.numpy_ops import Grade
 
 __all__ = ["command"]
@@ -52,6 +53,13 @@ __all__ = ["command"]
     show_default=True,
     help="How our NumPy network convolves; loops takes hours at full size.",
 )
+@click.option(
+    "--backward",
+    is_flag=False,
+    flag_value="train",
+    type=click.Choice(["train", "eval"]),
+    help="Compare the gradients of every layer as well, batch norms in training mode or, with `eval`, in eval mode.",
+)
 @click.option("--no-diagnosis", is_flag=True, help="Say where it differs, without asking why.")
 @report_options
 def command(
@@ -66,6 +74,7 @@ def command(
     dtypes: Sequence[str],
     until: str | None,
     grade: Grade,
+    backward: Mode | None,
     no_diagnosis: bool,
     threads: int | None,
     seed: int,
@@ -112,6 +121,7 @@ def command(
             mapping=mapping,
             preprocess=preprocess,
             diagnose=not no_diagnosis,
+            backward=backward,
             on_layer=on_layer,
             on_step=on_step,
         )

@@ -38,7 +38,7 @@ def images(n=2, channels=1, dtype=np.float32):
 
 
 @pytest.mark.parametrize("pool", ["avg", "max"])
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_layerdiff_calls_the_twins_the_same(twins, activation, pool):
     """Layer by layer, in float32 and float64, nothing but rounding lies between the NumPy and the torch network."""
     ours, theirs = twins(activation=activation, pool=pool)
@@ -50,12 +50,23 @@ def test_layerdiff_calls_the_twins_the_same(twins, activation, pool):
     ]
 
 
-def test_layerdiff_finds_nothing_wrong_with_tanh(twins):
-    """Every layer that has an allowance is the same; a hyperbolic tangent may have none."""
-    ours, theirs = twins()
+@pytest.mark.parametrize(
+    ("activation", "wrong"),
+    [
+        ("tanh", lambda x: np.tanh(x * x.dtype.type(1.001))),
+        ("sigmoid", lambda x: np.clip(x / 6 + x.dtype.type(0.5), 0, 1)),
+        ("elu", lambda x: np.where(x > 0, x, x.dtype.type(0.999) * np.expm1(np.minimum(x, 0)))),
+    ],
+    ids=["tanh", "sigmoid", "elu"],
+)
+def test_layerdiff_finds_another_activation(twins, activation, wrong):
+    """A tanh of 1.001 x, a hard sigmoid or an ELU of alpha 0.999 is different, at all four places alone."""
+    ours, theirs = twins(activation=activation)
+    ours.activation.forward = wrong
     report = layerdiff.compare_networks(theirs, ours, images())
-    assert {layer.layer.split("_")[0] for layer in report.layers if layer.status != "same"} <= {"activation"}
-    assert {layer.status for layer in report.layers} <= {"same", "unjudged"}
+    assert report.verdict == "different"
+    faults = [layer.layer for layer in report.layers if layer.status == "fault"]
+    assert faults == ["activation", "activation_1", "activation_2", "activation_3"]
 
 
 def test_layerdiff_finds_a_pooling_exchanged(twins):

@@ -124,7 +124,7 @@ def _windows(op: Op, sample: Sample) -> Iterator[_Window]:
     height, width = sample.want.shape[2:]
     x = np.pad(sample.inputs[0][0].astype(np.float64), ((0, 0), (ph, ph), (pw, pw)))
     for place in range(_PLACES):
-        i, j = min(height - 1, height // 2 + place), min(width - 1, width // 2 - place % 2)
+        i, j = min(height - 1, height // 2 + place), max(0, width // 2 - place % 2)
         window = x[:, i * sh : i * sh + (kh - 1) * dh + 1 : dh, j * sw : j * sw + (kw - 1) * dw + 1 : dw]
         patches = np.stack([window[g * c_group : (g + 1) * c_group] for g in groups])
         yield _Window(patches, channels, sample.got[0, channels, i, j].astype(np.float64), sample.got.dtype)

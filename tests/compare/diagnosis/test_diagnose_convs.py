@@ -543,3 +543,24 @@ def test_noise_is_explained_by_nothing() -> None:
     """An output without any structure has no cause here."""
     noise = torch.from_numpy(np.random.default_rng(2).normal(0, 1, (2, 9, 11, 8)))
     assert explaining(conv_site(lambda x, w: plain(x, w) + 0.01 * noise)) == []
+
+
+def test_a_map_of_one_pixel_is_looked_at():
+    """Where the output is one pixel there is one window to read the weights from, and the cause is named from it."""
+
+    class Scaled(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return 1.001 * super().forward(x)
+
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 5, bias=False), nn.Flatten(), nn.Linear(16, 4)]
+    expected = nn.Sequential(*layers).eval()
+    actual = nn.Sequential(*expected)
+    actual[2] = Scaled(8, 16, 5, bias=False)
+    actual[2].load_state_dict(expected[2].state_dict())
+    x = np.random.default_rng(0).standard_normal((1, 3, 5, 5)).astype(np.float32)
+
+    report = compare_networks(expected, actual.eval(), x)
+
+    (found,) = report.findings
+    assert (found.code, found.layers, found.confirmed) == ("G9", ("2",), True)

@@ -72,7 +72,7 @@ class Judging:
 
         return with_gradients(
             report, self.backward, network, self.x, carried=carried, dtypes=self.dtypes, seed=self.seed,
-            until=self.until, on_layer=self.on_layer,
+            until=self.until, diagnose=self.diagnose, on_layer=self.on_layer,
         )  # fmt: skip
 
     def _there(self, network: Any) -> Report:

@@ -1,7 +1,7 @@
 """The catalogue of causes: what each code means, why people do it, how to fix it, with an example that a test runs.
 
 A code is a letter for a group and a number. It covers what can be met in a forward pass, or in what is given to one.
-What cannot is left out, and `LEFT_OUT` says why: training by itself (J1 to J6) and G7, a state dict that was not copied
+What cannot is left out, and `LEFT_OUT` says why: training by itself (J1 to J3) and G7, a state dict that was not copied
 and goes on changing, which is only seen by looking twice. The letter L is for a comparer's own mistakes, which are not
 causes in a network.
 """
@@ -56,7 +56,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
 )
 """Every cause by its code, in order."""
 
-_UNSEEN = "of training, which no forward pass shows"
+_UNSEEN = "of training, which no single pass shows"
 
 LEFT_OUT: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -64,9 +64,6 @@ LEFT_OUT: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
         "J1": (f"the place of weight decay: {_UNSEEN}", ("C2",)),
         "J2": (f"gradients that are not set to zero: {_UNSEEN}", ("M17",)),
         "J3": (f"how weights are initialised: {_UNSEEN}", ("G1", "G5")),
-        "J4": (f"the backward pass of a batch norm: {_UNSEEN}", ("C7", "C3")),
-        "J5": (f"the backward pass of a max-pool: {_UNSEEN}", ("D1", "D2")),
-        "J6": (f"the backward pass of a convolution: {_UNSEEN}", ("B2", "B10")),
     }
 )
 """Codes that are known and have no entry: what they are about, why not, and the nearest that have one."""

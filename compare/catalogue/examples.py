@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-__all__ = ["alike", "compared", "inputs", "loading", "raising", "whole"]
+__all__ = ["alike", "compared", "inputs", "learned", "loading", "raising", "whole"]
 
 _TRAINED = """\
 for tensor in expected.eval().state_dict().values():
@@ -66,6 +66,23 @@ def alike(expected: str, mistake: str, *, shape: str = "(1, 3, 16, 16)") -> str:
         assert report.verdict == "same"
         print(report.verdict)
         """)
+
+
+def learned(code: str, expected: str, mistake: str, *, shape: str = "(2, 3, 9, 9)", mode: str = "train") -> str:
+    """A network, the same with a mistake on the way back, and the comparison of gradients that finds `code`.
+
+    Args:
+        code: what is found.
+        expected: lines that make `expected`.
+        mistake: lines that change `actual`, a copy of it, or make another one.
+        shape: of the input.
+        mode: that batch norms are in.
+    """
+    call = "report = layerdiff.compare_networks(expected, actual, x)"
+    back = f'back = "{mode}"\nreport = layerdiff.compare_networks(expected, actual, x, backward=back)'
+    program = _program(expected, mistake, shape)
+    assert call in program, "every example compares"
+    return program.replace(call, back) + _FOUND.format(code=code, findings="report.findings")
 
 
 def raising(code: str, expected: str, actual: str, *, given: str = "(1, 3, 16, 16)") -> str:

@@ -28,6 +28,7 @@ def with_gradients(
     dtypes: Sequence[str] = ("float32", "float64"),
     seed: int = 0,
     until: str | None = None,
+    diagnose: bool = True,
     on_layer: Callable[[str], None] | None = None,
 ) -> Report:
     """The report with the gradients of `network` beside the expected ones, settled.
@@ -41,6 +42,7 @@ def with_gradients(
         dtypes: precisions to compute in.
         seed: of the covector and of the dense probe.
         until: judge only this part of the expected network.
+        diagnose: look for the causes of what is different.
         on_layer: called with each layer's id before it is measured.
 
     Raises:
@@ -57,8 +59,8 @@ def with_gradients(
         first = (str(error).splitlines() or ["no message"])[0]
         doubt = f"its gradients were not looked at: in {backward.mode} mode it raises {type(error).__name__}: {first}"
         return settle(replace(report, doubts=(*report.doubts, doubt)))
-    found = judge_gradients(
+    found, why = judge_gradients(
         backward.expected, trace, x, mode=backward.mode, carried=carried, dtypes=dtypes, seed=seed, until=until,
-        on_layer=on_layer,
+        diagnose=diagnose, on_layer=on_layer,
     )  # fmt: skip
-    return settle(replace(report, gradients=found))
+    return settle(replace(report, gradients=found, findings=(*report.findings, *why)))

@@ -9,30 +9,35 @@ networks differ by percents in deep layers, and so only float64 is compared from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from layerdiff.compare.align import aligned
 from layerdiff.compare.expected import Part
-from layerdiff.compare.gradients.chain import Chained, NoGradientError, chained, swept
-from layerdiff.compare.gradients.floors import floors
+from layerdiff.compare.finding import Finding
+from layerdiff.compare.gradient_verdict import settled_gradients
+from layerdiff.compare.gradients.chain import Chained, NoGradientError, chained
+from layerdiff.compare.gradients.end_to_end import end_to_end
+from layerdiff.compare.gradients.explain import explained
+from layerdiff.compare.gradients.homes import homes_of
 from layerdiff.compare.gradients.together import Together, allowed_together
+from layerdiff.compare.gradients.walk import Walk, covector, is_stopped
 from layerdiff.compare.layouts import laid_out
 from layerdiff.compare.metrics import measure
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.playback import play
 from layerdiff.compare.probe import dense_inputs
 from layerdiff.compare.result import Gradient, GradientLayer, Gradients, Probe
-from layerdiff.compare.trace import INPUT, Array, Op, Trace, upto
+from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Carried
-from layerdiff.compare.yardstick import generator
-from layerdiff.errors import InputError
 
 __all__ = ["judge_gradients"]
 
 _FAR = 1e-3
 """Of a layer's largest value: a thousand times what float32 rounds, and a thousandth of what another mode changes."""
+
+_OTHERWISE = "in this mode it gives something else on the way there (does a batch norm use the other statistics?)"
 
 _STOPPED = "its gradient differs only where {} stops it: who of equal values gets it, say"
 
@@ -47,9 +52,10 @@ def judge_gradients(
     dtypes: Sequence[str] = ("float32", "float64"),
     seed: int = 0,
     until: str | None = None,
+    diagnose: bool = True,
     on_layer: Callable[[str], None] | None = None,
-) -> Gradients:
-    """The gradients of every layer of the candidate beside the expected network's; not settled.
+) -> tuple[Gradients, tuple[Finding, ...]]:
+    """The gradients of every layer of the candidate beside the expected network's, and why they differ.
 
     What is differentiated is the sum of the outputs, each times a number drawn from the seed: unlike a plain sum it has
     no gradient that a batch norm takes to zero.
@@ -63,6 +69,7 @@ def judge_gradients(
         dtypes: precisions to compute in; end to end only float64.
         seed: of the covector and of the dense probe.
         until: judge only this part of the expected network; its end is then what is differentiated.
+        diagnose: look for the causes of what is different; float64 must be among `dtypes`.
         on_layer: called with each layer's id before it is measured.
 
     Raises:
@@ -71,8 +78,9 @@ def judge_gradients(
     ops = upto(expected.ops, until)
     alignment = aligned(expected, actual, until)
     found: dict[str, list[_Found]] = {}
+    walks: dict[str, Walk] = {}
     for dtype in dtypes:
-        walk = _Walk.of(ops, x.astype(dtype), seed)
+        walk = walks[dtype] = Walk.of(ops, x.astype(dtype), seed)
         for pair in alignment.pairs:
             if pair.expected[-1].layer not in walk.gradients:
                 continue
@@ -80,7 +88,7 @@ def judge_gradients(
                 on_layer(pair.expected[-1].layer)
             found.setdefault(pair.expected[-1].layer, []).append(_alone(pair, walk, carried))
         if dtype == "float64":
-            for layer, gradient in _end_to_end(walk, alignment.pairs, actual, until).items():
+            for layer, gradient in end_to_end(walk, alignment.pairs, actual.ops).items():
                 found[layer].append(_Found((gradient,)))
     consumers = {op.layer: tuple(other.layer for other in ops if op.layer in other.inputs) for op in ops}
     layers = [
@@ -88,7 +96,18 @@ def judge_gradients(
         for pair in alignment.pairs
         if pair.expected[-1].layer in found
     ]
-    return Gradients(mode, tuple(sorted(layers, key=lambda layer: layer.index)), tuple(dtypes))
+    gradients = Gradients(mode, tuple(sorted(layers, key=lambda layer: layer.index)), tuple(dtypes))
+    if not diagnose or "float64" not in walks:
+        return gradients, ()
+    settled = settled_gradients(gradients, lambda measure: measure.ratio is None or measure.ratio > 1)
+    faults = {layer.layer for layer in settled.layers if layer.status == "fault" and _is_of_the_way_back(layer)}
+    wrong = [pair for pair in alignment.pairs if pair.expected[-1].layer in faults]
+    return gradients, explained(walks["float64"], alignment.pairs, wrong, actual.ops, carried)
+
+
+def _is_of_the_way_back(layer: GradientLayer) -> bool:
+    """Whether it is the gradient that is wrong, and not what the layer gives on the way there."""
+    return _OTHERWISE not in layer.problems
 
 
 @dataclass(frozen=True)
@@ -99,45 +118,7 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """The expected network, there and back.
-
-    Attributes:
-        ops: in order.
-        values: of all of them, and the input's, by id.
-        gradients: of all that one flows to, by id.
-        seed: of what is drawn.
-    """
-
-    ops: tuple[Op, ...]
-    values: Mapping[str, Array] = field(repr=False)
-    gradients: Mapping[str, Array] = field(repr=False)
-    seed: int
-
-    @classmethod
-    def of(cls, ops: tuple[Op, ...], x: Array, seed: int) -> _Walk:
-        """The walk from `x` to the end and back.
-
-        Raises:
-            InputError: an operation of the expected network cannot be differentiated.
-        """
-        played, _ = play(ops, {INPUT: x})
-        values = {INPUT: x, **{one.op.layer: one.output for one in played}}
-        try:
-            gradients, _ = swept(ops, values, covector(played[-1].output, seed, "output"))
-        except NoGradientError as error:
-            raise InputError(f"gradients: the expected network has none, got {error}") from error
-        return cls(ops, values, gradients, seed)
-
-
-def covector(output: Array, seed: int, layer: str) -> Array:
-    """A gradient from a seed for `output`: of both signs, the same in every precision, of its shape and dtype."""
-    draws = generator(seed, layer, "covector").standard_normal(output.shape, dtype=np.float32)
-    return draws.astype(output.dtype)
-
-
-def _alone(pair: Pair, walk: _Walk, carried: Sequence[Carried]) -> _Found:
+def _alone(pair: Pair, walk: Walk, carried: Sequence[Carried]) -> _Found:
     """A pair by itself, on the expected network's values and on dense ones."""
     if not pair.actual:
         return _Found()
@@ -156,7 +137,7 @@ def _alone(pair: Pair, walk: _Walk, carried: Sequence[Carried]) -> _Found:
 
 def _compared(
     probe: Probe, pair: Pair, given: Mapping[str, Array], gradient: Array, carried: Sequence[Carried],
-    walk: _Walk | None = None,
+    walk: Walk | None = None,
 ) -> _Found:  # fmt: skip
     try:
         want = chained(pair.expected, {layer: given[layer] for layer in outside_inputs(pair.expected)}, gradient)
@@ -186,7 +167,7 @@ def _compared(
         else:
             one = measure(probe, expected, actual, allowance)
             before = name.removeprefix("input ")
-            if walk is not None and one.over and _is_stopped(walk, before, expected, actual, allowance):
+            if walk is not None and one.over and is_stopped(walk, before, expected, actual, allowance):
                 notes.append(_STOPPED.format(before))
                 one = measure(probe, expected, expected, allowance)
             found.append(Gradient(name, one))
@@ -198,17 +179,7 @@ def _gives_otherwise(want: Array, got: Array) -> str | None:
     size = float(np.abs(want).max(initial=0.0))
     if not float(np.abs(got - want).max(initial=0.0)) > _FAR * size:
         return None
-    return "in this mode it gives something else on the way there (does a batch norm use the other statistics?)"
-
-
-def _is_stopped(walk: _Walk, layer: str, expected: Array, actual: Array, allowance: Array) -> bool:
-    """Whether two gradients of what a ReLU gave are the same behind it: zeros tie, and their gradient is lost."""
-    relu = next((op for op in walk.ops if op.layer == layer and op.kind == "relu"), None)
-    if relu is None or relu.pull is None:
-        return False
-    given = [walk.values[name] for name in relu.inputs]
-    want, got = relu.pull(given, expected).inputs[0], relu.pull(given, actual).inputs[0]
-    return want is not None and got is not None and measure("activations", want, got, allowance).over == 0
+    return _OTHERWISE
 
 
 def _matched(
@@ -221,7 +192,7 @@ def _matched(
         parts = [got.inputs[name] for name, feed in takes.items() if feed == layer and name in got.inputs]
         actual = sum(parts[1:], parts[0]) if parts else None
         rows.append((f"input {layer}", expected, actual, bound.inputs.get(layer)))
-    homes = {one.expected: one for one in carried} or _by_role(pair)
+    homes = homes_of(pair, carried)
     for name, expected in want.parameters.items():
         home = homes.get(name)
         actual = got.parameters.get(home.actual) if home is not None else None
@@ -232,46 +203,6 @@ def _matched(
             allowance = None if allowance is None else laid_out(allowance, home.axes, actual.shape)
         rows.append((name, want_, actual, allowance))
     return rows
-
-
-def _by_role(pair: Pair) -> dict[str, Carried]:
-    """The candidate's name for each of the expected tensors of a pair, where operations of one kind use both."""
-    found = {}
-    for op in pair.expected:
-        others = [other for other in pair.actual if set(op.keys) <= set(other.keys)]
-        if len(others) == 1:
-            found.update({key: Carried(key, others[0].keys[role]) for role, key in op.keys.items()})
-    return found
-
-
-def _end_to_end(walk: _Walk, pairs: Sequence[Pair], actual: Trace, until: str | None) -> dict[str, Gradient]:
-    """What the candidate's own way there and back sends to each layer's output, beside the expected one."""
-    partners = {pair.expected[-1].layer: pair.actual[-1].layer for pair in pairs if pair.actual}
-    end = partners.get(walk.ops[-1].layer)
-    place = {op.layer: number for number, op in enumerate(actual.ops)}
-    if end is None or end not in place:
-        return {}
-    ops = actual.ops[: place[end] + 1]
-    x = walk.values[INPUT]
-    try:
-        played, _ = play(ops, {INPUT: x})
-        values = {INPUT: x, **{one.op.layer: one.output for one in played}}
-        gradients, _ = swept(ops, values, covector(walk.values[walk.ops[-1].layer], walk.seed, "output"))
-    except Exception:
-        # Why, is said of the layer that cannot do it by itself.
-        return {}
-    limits = floors(walk.ops, walk.values, walk.gradients, seed=walk.seed)
-    found = {}
-    for layer, partner in partners.items():
-        want = walk.gradients.get(layer)
-        # What no gradient flows to has none: zero, by torch's own reckoning.
-        got = gradients.get(partner, None if want is None else np.zeros_like(want))
-        if want is not None and got is not None and got.shape == want.shape and got.dtype == want.dtype:
-            one = measure("propagated", want, got, limits[layer])
-            if one.over and _is_stopped(walk, layer, want, got, np.asarray(limits[layer])):
-                one = measure("propagated", want, want, limits[layer])
-            found[layer] = Gradient("output", one)
-    return found
 
 
 def _layer(pair: Pair, found: Sequence[_Found], index: int, outputs: tuple[str, ...]) -> GradientLayer:

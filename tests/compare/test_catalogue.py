@@ -22,6 +22,8 @@ from layerdiff.errors import InputError
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"\b[A-KMU]\d{1,2}\b")
 LENGTH = 30
+LONGER = {"J4": 40, "J5": 40, "J6": 36, "J8": 36, "J10": 38}
+"""Lines of examples in which both ways are written out, the one there and the one back."""
 
 NOTHING = {"C2", "C12", "H4"}
 """What no comparison of forward passes shows at all."""
@@ -32,7 +34,7 @@ UNDER_ANOTHER = {"G8": "K2", "H5": "U1", "K3": "K1"}
 AWAITED: dict[str, str] = {}
 """Whose example the diagnosis does not name yet, and what it says instead; one that does must leave this list."""
 
-UNSOURCED = {"A17", "D8", "D9", "F7", "G9", "G10", "G11"}
+UNSOURCED = {"A17", "D8", "D9", "F7", "G9", "G10", "G11", "J8", "J9", "J10"}
 """What is in no thread that we know, and is here because the diagnosis tells it apart."""
 
 
@@ -95,7 +97,7 @@ def test_every_code_that_is_told_has_an_entry():
     folder = Path(layerdiff.compare.__file__).parent
     paths = [
         path
-        for part in ("diagnosis", "preprocessing", "shape_errors")
+        for part in ("diagnosis", "gradients", "preprocessing", "shape_errors")
         for path in sorted((folder / part).rglob("*.py"))
     ]
     told = {
@@ -130,7 +132,7 @@ def test_every_entry_is_complete(code):
     assert (not one.sources) is (code in UNSOURCED)
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", source) for source in one.sources)
     lines = [line for line in one.example.splitlines() if line]
-    assert len(lines) <= LENGTH
+    assert len(lines) <= LONGER.get(code, LENGTH)
     assert max(map(len, lines)) <= 76
 
 

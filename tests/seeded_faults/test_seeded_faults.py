@@ -18,8 +18,8 @@ MORE = [("A5", "numpy-no-shortcut"), ("B7", "four-groups"), ("E6", "in-place"), 
         ("B9", "its-own-bias-along-width")]  # fmt: skip
 CHOSEN = [*FIRST, *(fault for fault in FAULTS if (fault.code, fault.name) in MORE and fault not in FIRST)]
 
-ONLY_EXAMPLES = {"U1", *(f"M{number}" for number in range(1, 18))}
-"""Causes that no operator plants: shape errors, and what nothing explains."""
+ONLY_EXAMPLES = {"U1", *(f"M{number}" for number in range(1, 18)), "J4", "J5", "J6", "J8", "J9", "J10"}
+"""Causes that no operator plants: shape errors, what nothing explains, and the way back (tests/compare/gradients)."""
 
 
 def called(fault):

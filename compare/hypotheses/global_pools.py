@@ -53,18 +53,23 @@ def _fixed(site: Site) -> Iterator[Hypothesis]:
     a: Any = {"padding": (0, 0), "ceil_mode": False, "count_include_pad": True, "divisor_override": None,
               **other.attributes}  # fmt: skip
     kernel, stride, padding = a.get("kernel_size"), a.get("stride"), a["padding"]
-    if not is_pair(kernel) or not is_pair(padding) or kernel == size:
+    if not is_pair(kernel) or not is_pair(padding) or (kernel == size and padding == (0, 0)):
         return
     whole: dict[str, object] = {"kernel_size": size, "stride": size, "padding": (0, 0)}
     step = avg_pool2d(kernel, stride if is_pair(stride) else kernel, padding, ceil_mode=bool(a["ceil_mode"]),
                       count_include_pad=bool(a["count_include_pad"]))  # fmt: skip
     yield Hypothesis(
         code="D7",
-        title=f"a fixed window of {kernel[0]}×{kernel[1]}, expected the whole map",
+        title=f"the map is padded by {padding[0]}×{padding[1]} before it is averaged, expected no padding"
+        if kernel == size
+        else f"a fixed window of {kernel[0]}×{kernel[1]}, expected the whole map",
         change=_WHOLE_MAP,
         model=chain(site.op.inputs, step) if a["divisor_override"] is None else (),
         attributes={name: value for name, value in whole.items() if other.attributes.get(name, value) != value},
-        evidence=(f"its attributes: kernel_size is {kernel}; the map has {size[0]} rows and {size[1]} columns",),
+        evidence=(
+            f"its attributes: kernel_size is {kernel}, padding {padding}; "
+            f"the map has {size[0]} rows and {size[1]} columns",
+        ),
         rank=0,
     )
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from layerdiff.compare.check import compare_networks
 from layerdiff.compare.hypotheses.hypothesis import Hypothesis
 from layerdiff.compare.hypotheses.poolings import hypotheses
 from layerdiff.compare.hypotheses.site import Sample, Site
@@ -246,3 +247,17 @@ def test_noise_is_explained_by_nothing() -> None:
     assert explaining(pool_site(lambda x: noise)) == []
     assert explaining(pool_site(lambda x: noise, "avg_pool2d")) == []
     assert explaining(pool_site(lambda x: noise[:, :, :1, :1], "adaptive_avg_pool2d")) == []
+
+
+def test_padding_around_the_whole_map_is_named_as_such():
+    """A window as large as the map, with padding, is no window of another size: the padding is what is wrong."""
+    torch.manual_seed(0)
+    first = (nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
+    expected = nn.Sequential(*first, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    actual = nn.Sequential(*first, nn.AvgPool2d(4, padding=2), nn.Flatten()).eval()
+
+    report = compare_networks(expected, actual, np.random.default_rng(0).standard_normal((1, 3, 4, 4), np.float32))
+
+    (found,) = report.findings
+    assert (found.code, found.layers, found.confirmed) == ("D7", ("2",), True)
+    assert found.title == "the map is padded by 2×2 before it is averaged, expected no padding"

@@ -54,8 +54,9 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
             lines.extend(_wrapped("input     ", f"{report.input.source}: {input_words(report.input)}", style))
         lines.extend(_body(report, style))
         if report.gradients is not None:
-            lines.extend(gradients(report.gradients, style.width, every=style.every_layer))
-        lines.extend(answers(report))
+            told = {layer for one in report.findings if one.confirmed for layer in one.layers}
+            lines.extend(gradients(report.gradients, style.width, every=style.every_layer, told=told))
+        lines.extend(line for one in answers(report) for line in _answered(one, style))
     text = "\n".join(lines)
     return _plain(text) if ascii_only else text
 
@@ -63,6 +64,13 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
 def _plain(text: str) -> str:
     """The text in ASCII: signs spelled out, and what is in somebody's code or names escaped."""
     return text.translate(_SPELLED).encode("ascii", "backslashreplace").decode()
+
+
+def _answered(text: str, style: _Style) -> list[str]:
+    """An answer: one line wherever that is possible at all, and of two answers each below its own name."""
+    if not text.startswith(("forward", "backward")):
+        return [text]
+    return _wrapped(text[:10], text[10:], style)
 
 
 def _wrapped(head: str, text: str, style: _Style) -> list[str]:

@@ -10,6 +10,7 @@ from layerdiff.compare.result import GradientLayer, Gradients, Measure, Status, 
 __all__ = ["settled_gradients"]
 
 _INHERITED: tuple[Status, str] = ("inherited", "only the gradient that is sent back to it differs")
+_NOT_SENT: tuple[Status, str] = ("unjudged", "the gradient that is sent back to it was not compared")
 _OUTSIDE: tuple[Status, str] = (
     "fault", "the gradient that is sent back to it differs, though no layer is wrong by itself",
 )  # fmt: skip
@@ -33,9 +34,10 @@ def settled_gradients(found: Gradients, exceeds: Exceeds) -> Gradients:
     blamed = any(status in {"fault", "missing"} for status, _ in alone)
     settled: list[GradientLayer] = []
     for layer, own in sorted(zip(found.layers, alone, strict=True), key=lambda one: -one[0].index):
-        sent = (one.measure for one in layer.gradients if one.measure.probe == "propagated")
+        sent = [one.measure for one in layer.gradients if one.measure.probe == "propagated"]
         carried = own[0] == "same" and any(exceeds(measure) for measure in sent)
-        status, reason = own if not carried else _INHERITED if blamed else _OUTSIDE
+        lacking = own[0] == "same" and not sent and "float64" in found.dtypes
+        status, reason = _NOT_SENT if lacking else own if not carried else _INHERITED if blamed else _OUTSIDE
         blamed = blamed or carried
         settled.append(replace(layer, status=status, reason=reason))
     statuses = {layer.status for layer in settled}

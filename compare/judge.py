@@ -98,9 +98,7 @@ def judge(
         output_known=known,
         crash=crash,
         until=until,
-        notes=tuple(
-            f"its code looks at values ({line}): only the way that this input takes was judged" for line in actual.looks
-        ),
+        notes=tuple(_LOOKS.format(line=line) for line in actual.looks),
         doubts=_doubts(actual, blind=blind and not known),
         blind=blind,
     )

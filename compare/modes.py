@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 from layerdiff.compare.trace import Trace
 
-__all__ = ["MODES", "Backward", "Mode", "in_mode"]
+__all__ = ["Backward", "Mode", "in_mode"]
 
 Mode = Literal["train", "eval"]
-MODES: tuple[Mode, ...] = ("train", "eval")
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,6 @@ class GradientLayer:
         layer: its id in the expected network.
         partner: its id in the candidate; None where it has none there.
         kind: conv2d, batch_norm, ….
-        outputs: ids of the layers that take its output: where its gradient comes from.
         gradients: the comparisons made.
         problems: what is wrong before any value: no gradient, one of another shape, a crash.
         lacking: why it could not be judged by itself; else empty.
@@ -198,7 +197,6 @@ class GradientLayer:
     layer: str
     partner: str | None
     kind: str
-    outputs: tuple[str, ...]
     gradients: tuple[Gradient, ...] = ()
     problems: tuple[str, ...] = ()
     lacking: str = ""

@@ -118,14 +118,14 @@ def _case(pair: Pair, sample: Sample, names: Mapping[str, str]) -> tuple[Case | 
         )
     except NoGradientError:
         return None, []
-    right, have = _named(op, want, {}), _named_actual(pair, got, names)
+    right, have = _named(op, want), _named_actual(pair, got, names)
     lacking = [op.inputs[0] if name == "input" else op.keys.get(name, name) for name in right if name not in have]
     if lacking or any(have[name].shape != array.shape for name, array in right.items()):
         return None, lacking
     return Case(op, sample.given[op.inputs[0]], sample.gradient, right, have), []
 
 
-def _named(op: Op, found: Chained, _names: Mapping[str, str]) -> dict[str, Array]:
+def _named(op: Op, found: Chained) -> dict[str, Array]:
     roles = {key: role for role, key in op.keys.items()}
     named = {roles[name]: array for name, array in found.parameters.items() if name in roles}
     return ({"input": found.inputs[op.inputs[0]]} if op.inputs[0] in found.inputs else {}) | named

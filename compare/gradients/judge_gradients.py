@@ -90,9 +90,8 @@ def judge_gradients(
         if dtype == "float64":
             for layer, gradient in end_to_end(walk, alignment.pairs, actual.ops).items():
                 found[layer].append(_Found((gradient,)))
-    consumers = {op.layer: tuple(other.layer for other in ops if op.layer in other.inputs) for op in ops}
     layers = [
-        _layer(pair, found[pair.expected[-1].layer], ops.index(pair.expected[-1]), consumers[pair.expected[-1].layer])
+        _layer(pair, found[pair.expected[-1].layer], ops.index(pair.expected[-1]))
         for pair in alignment.pairs
         if pair.expected[-1].layer in found
     ]
@@ -205,14 +204,13 @@ def _matched(
     return rows
 
 
-def _layer(pair: Pair, found: Sequence[_Found], index: int, outputs: tuple[str, ...]) -> GradientLayer:
+def _layer(pair: Pair, found: Sequence[_Found], index: int) -> GradientLayer:
     last = pair.actual[-1] if pair.actual else None
     return GradientLayer(
         index=index,
         layer=pair.expected[-1].layer,
         partner=last.layer if last is not None else None,
         kind=pair.expected[-1].kind,
-        outputs=outputs,
         gradients=tuple(gradient for one in found for gradient in one.gradients),
         problems=tuple(dict.fromkeys(problem for one in found for problem in one.problems)),
         lacking=next((one.lacking for one in found if one.lacking), ""),

@@ -1,4 +1,4 @@
-"""The windows of an image as a tensor, for convolution and pooling."""
+"""The windows of an image as a tensor, for pooling."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging
 from layerdiff.compare.modes import Backward, Mode, in_mode
 from layerdiff.compare.result import Report
+from layerdiff.compare.steps.mover import Training
 from layerdiff.compare.trace import Array, Trace
 
 __all__ = ["compare_networks", "compare_with"]
@@ -62,9 +63,21 @@ def compare_with(
     diagnose: bool = True,
     on_step: Callable[[str], None] | None = None,
     backward: Backward | None = None,
+    training: Training | None = None,
 ) -> Report:
     """`compare_networks` with a reference that is captured already; a candidate that raises is different."""
     judging = Judging(
-        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, batches=False, backward=backward
+        expected,
+        x,
+        name,
+        tuple(dtypes),
+        seed,
+        until,
+        on_layer,
+        diagnose,
+        on_step,
+        batches=False,
+        backward=backward,
+        training=training,
     )
     return judging.judged(actual)

@@ -16,6 +16,7 @@ from layerdiff.compare.judging import Judging, tensors_of
 from layerdiff.compare.layout_trials import with_layouts_tried
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.result import Report
+from layerdiff.compare.steps.mover import Training
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Transfer, propose, transferred
 from layerdiff.compare.transfer_words import transfer_doubts, transfer_notes
@@ -39,6 +40,7 @@ def judge_foreign(
     diagnose: bool = True,
     on_step: Callable[[str], None] | None = None,
     backward: Backward | None = None,
+    training: Training | None = None,
 ) -> Report:
     """Whether `network` is the expected one, whatever its layers are called; and if not, why.
 
@@ -59,12 +61,14 @@ def judge_foreign(
         diagnose: look for the causes of what is different.
         on_step: called with what the diagnosis is doing, in words.
         backward: what its gradients are held against; None where they are not asked for.
+        training: what some steps of training are held against; None where they are not asked for.
 
     Raises:
         InputError: see `capture` and `judge`; or `transfer` does not fit the networks.
     """
     judging = Judging(
-        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, backward=backward
+        expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, backward=backward,
+        training=training,
     )  # fmt: skip
     with in_eval_mode(network):
         if weights is None:

@@ -14,6 +14,7 @@ from layerdiff.compare.judge import Dtype, judge
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.result import Report
 from layerdiff.compare.shape_errors import explain_crash_finding
+from layerdiff.compare.steps.mover import Training
 from layerdiff.compare.structure import Structure, structure_of
 from layerdiff.compare.trace import Array, Trace
 from layerdiff.compare.transfer import Carried
@@ -40,6 +41,7 @@ class Judging:
         on_step: called with what the diagnosis is doing, in words.
         batches: where one image was judged, and all is same, look at two at once as well.
         backward: what its gradients are held against; None where they are not asked for.
+        training: what some steps of training are held against; None where they are not asked for.
     """
 
     expected: Trace = field(repr=False)
@@ -53,6 +55,7 @@ class Judging:
     on_step: Callable[[str], None] | None
     batches: bool = True
     backward: Backward | None = None
+    training: Training | None = None
 
     def judged(self, network: Any, carried: Sequence[Carried] = ()) -> Report:
         """The report on a network as it is, in the mode it is in and with the weights it has.
@@ -65,15 +68,22 @@ class Judging:
             InputError: see `capture` and `judge`; or it raises only while it is watched.
         """
         report = self._there(network)
-        if self.backward is None:
-            return report
         # Only here: gradients need torch, and nobody else does.
-        from layerdiff.compare.gradients.attach import with_gradients
+        if self.backward is not None:
+            from layerdiff.compare.gradients.attach import with_gradients
 
-        return with_gradients(
-            report, self.backward, network, self.x, carried=carried, dtypes=self.dtypes, seed=self.seed,
-            until=self.until, diagnose=self.diagnose, on_layer=self.on_layer,
-        )  # fmt: skip
+            report = with_gradients(
+                report, self.backward, network, self.x, carried=carried, dtypes=self.dtypes, seed=self.seed,
+                until=self.until, diagnose=self.diagnose, on_layer=self.on_layer,
+            )  # fmt: skip
+        if self.training is not None:
+            from layerdiff.compare.steps.attach import with_steps
+
+            report = with_steps(
+                report, self.training, self.expected, network, self.x, carried=carried, seed=self.seed,
+                diagnose=self.diagnose,
+            )  # fmt: skip
+        return report
 
     def _there(self, network: Any) -> Report:
         trace, crash = self._captured(network)

@@ -23,6 +23,8 @@ __all__ = [
     "Report",
     "Run",
     "Status",
+    "StepTensor",
+    "Steps",
     "Verdict",
     "exit_code",
 ]
@@ -224,6 +226,45 @@ class Gradients:
 
 
 @dataclass(frozen=True)
+class StepTensor:
+    """What became of one tensor in each step of training.
+
+    Attributes:
+        name: in the expected network's state dict; for what an optimiser remembers, `NAME.BUFFER`.
+        kind: `parameter`, `running` (an estimate of a batch norm) or `remembered`.
+        measures: one for each step: what it became, each time from the expected state before the step.
+        problems: what is wrong before any value.
+        status: set by `verdict.settle`.
+        reason: why, in one line; empty for `same`.
+    """
+
+    name: str
+    kind: str
+    measures: tuple[Measure, ...] = ()
+    problems: tuple[str, ...] = ()
+    status: Status = "unjudged"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Some steps of training, beside the expected network's.
+
+    Attributes:
+        optimizer: of the expected network, as text.
+        count: how many steps.
+        tensors: one result for every parameter and running estimate, and for all that the optimiser is known to
+            remember.
+        verdict: set by `verdict.settle`.
+    """
+
+    optimizer: str
+    count: int
+    tensors: tuple[StepTensor, ...]
+    verdict: Verdict = "unknown"
+
+
+@dataclass(frozen=True)
 class Report:
     """One candidate against the expected network.
 
@@ -242,6 +283,7 @@ class Report:
         repaired: what the candidate is with all confirmed causes undone; empty where that was not tried.
         input: what the candidate's own preprocessing gives; None where that was not asked.
         gradients: the way back through it; None where that was not asked.
+        steps: what training makes of it; None where that was not asked.
         until: the part of the network that was judged; None for all of it.
         notes: what is worth knowing of the candidate as a whole, and does not change the verdict.
         blind: whether something happened in the candidate that could not be seen, and what it returned is right all the
@@ -267,6 +309,7 @@ class Report:
     repaired: str = ""
     input: InputResult | None = None
     gradients: Gradients | None = None
+    steps: Steps | None = None
     until: str | None = None
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()

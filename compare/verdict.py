@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from layerdiff.compare.gradient_verdict import settled_gradients
 from layerdiff.compare.result import NOT_REACHED, InputResult, LayerResult, Measure, Report, Status, Verdict
+from layerdiff.compare.step_verdict import settled_steps
 from layerdiff.errors import InputError
 
 __all__ = ["forward_verdict", "settle"]
@@ -46,6 +47,10 @@ def settle(report: Report, *, scale: float = 1.0) -> Report:
         gradients = settled_gradients(report.gradients, lambda measure: _exceeds(measure, scale))
         report = replace(report, gradients=gradients)
         verdict = _both(verdict, gradients.verdict)
+    if report.steps is not None:
+        steps = settled_steps(report.steps, lambda measure: _exceeds(measure, scale))
+        report = replace(report, steps=steps)
+        verdict = _both(verdict, steps.verdict)
     return replace(report, verdict=verdict, scale=scale)
 
 

@@ -68,6 +68,7 @@ class Reference:
         watched: what is seen of its code, where that is not torchvision's; complete after the block.
         notes: what must be said first.
         again: captures it once more, in the mode that is given; within the block.
+        network: gives it, with its weights, to be copied; within the block.
     """
 
     trace: Trace
@@ -77,6 +78,7 @@ class Reference:
     watched: Watched = field(default_factory=Watched)
     notes: tuple[str, ...] = ()
     again: Callable[[Mode], Trace] | None = field(default=None, repr=False)
+    network: Callable[[], Any] | None = field(default=None, repr=False)
 
 
 @contextlib.contextmanager
@@ -104,7 +106,9 @@ def referred(expected: str | Any | None, candidates: Sequence[Candidate], asked:
         trace = capture_expected(subject, until=asked.until)
         notes = (*([note] if note else []), *subject.notes)
         again = functools.partial(_again, subject, asked.until)
-        yield Reference(trace, subject.weights.state, subject, subject_facts(subject), notes=notes, again=again)
+        network = functools.partial(_torchvision, subject)
+        facts = subject_facts(subject)
+        yield Reference(trace, subject.weights.state, subject, facts, notes=notes, again=again, network=network)
         return
     found = load_candidate(expected, option="expected")
     if found.kind != "network":
@@ -156,7 +160,15 @@ def _foreign(found: Candidate, asked: Asked, watched: Watched) -> Iterator[Refer
             with in_mode(found.network, mode):
                 return capture(found.network, subject.x, name=f"{found.name}, {own}", until=asked.until)
 
-        yield Reference(trace, state, subject, facts, watched, (note, *said, *found.notes), again)
+        yield Reference(
+            trace, state, subject, facts, watched, (note, *said, *found.notes), again, lambda: found.network
+        )
+
+
+def _torchvision(subject: Subject) -> Any:
+    from layerdiff.reference import torchvision_model
+
+    return torchvision_model(subject.architecture, subject.weights)
 
 
 def _again(subject: Subject, until: str | None, mode: Mode) -> Trace:

@@ -13,11 +13,13 @@ from layerdiff.errors import InputError
 from layerdiff.preprocessing import judge_preparation, load_preparation, with_input
 from layerdiff.references import Asked, Reference, referred
 from layerdiff.subject import handwritten_network
+from layerdiff.training import asked_training, load_step
 
 if TYPE_CHECKING:
     from layerdiff.compare.judge import Dtype
     from layerdiff.compare.modes import Backward, Mode
     from layerdiff.compare.result import Report, Run
+    from layerdiff.compare.steps.mover import Training
     from layerdiff.compare.transfer import Transfer
     from layerdiff.handwritten.numpy_ops import Grade
 
@@ -41,6 +43,9 @@ def run(  # noqa: PLR0913 - one for each option of the command
     preprocess: Any | None = None,
     diagnose: bool = True,
     backward: Mode | None = None,
+    steps: int = 0,
+    optimizer: str = "sgd:lr=0.1,momentum=0.9,weight_decay=1e-4",
+    step: str | Callable[[Any, Any, Any], object] | None = None,
     on_layer: Callable[[str, str, int], None] | None = None,
     on_step: Callable[[str, str], None] | None = None,
 ) -> Run:
@@ -66,6 +71,10 @@ def run(  # noqa: PLR0913 - one for each option of the command
             docs/candidates.md.
         diagnose: look for the causes of what is different.
         backward: compare the gradients of every layer as well, with batch norms in `train` or `eval` mode.
+        steps: compare so many steps of training as well, each from the expected state; 0 for none.
+        optimizer: of the expected network, and of candidates: name and hyperparameters as torch.optim has them.
+        step: a training step of somebody's own for candidates in torch, `FILE.py:FUNCTION` or a function: it moves a
+            network on images and labels, once.
         on_layer: called before each layer with the candidate's name, the layer's id and the number of layers.
         on_step: called with the candidate's name and what the diagnosis is doing, in words.
 
@@ -85,8 +94,9 @@ def run(  # noqa: PLR0913 - one for each option of the command
     candidates = [load_candidate(one, architecture=meant or "resnet50") for one in (actual or ("torch", "numpy"))]
     if transfer is not None:
         _refuse_mapping(keep, candidates)
-    if backward is not None:
+    if backward is not None or steps:
         _refuse_backward(candidates)
+    own_step = load_step(step) if isinstance(step, str) else step
     asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
     # Before somebody's code is watched: what it imports changes settings too.
     machine = describe_environment()
@@ -102,6 +112,11 @@ def run(  # noqa: PLR0913 - one for each option of the command
         own_input = judge_preparation(preparation, reference.subject, asked.images) if preparation else None
         judged = len(upto(reference.trace.ops, until)) * (1 if backward is None else 2)
         held_against = None if backward is None else _there_and_back(reference, backward)
+        training = None
+        if steps:
+            assert reference.network is not None, "every reference that can be judged against can be had"
+            training = asked_training(steps, optimizer, reference.network, own_step)
+            environment |= {"steps": str(steps), "optimizer": optimizer}
         reports = []
         for one in candidates:
 
@@ -114,8 +129,9 @@ def run(  # noqa: PLR0913 - one for each option of the command
                     on_step(one.name, what)
 
             judge = _Judging(
-                reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step, held_against
-            )
+                reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step, held_against,
+                training,
+            )  # fmt: skip
             report = judge.report(one, environment)
             reports.append(report if own_input is None else with_input(report, own_input))
     said = (*preparation.notes, *own_input.notes) if preparation and own_input else ()
@@ -219,6 +235,7 @@ class _Judging:
     on_layer: Callable[[str], None]
     on_step: Callable[[str], None]
     backward: Backward | None = None
+    training: Training | None = None
 
     def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
         """The judgement of one candidate."""
@@ -247,6 +264,7 @@ class _Judging:
             diagnose=self.diagnose,
             on_step=self.on_step,
             backward=self.backward,
+            training=self.training,
         )
 
     def _network(self, one: Candidate) -> Report:
@@ -272,6 +290,7 @@ class _Judging:
                 diagnose=self.diagnose,
                 on_step=self.on_step,
                 backward=self.backward,
+                training=self.training,
             )
         return replace(report, notes=(*report.notes, *watched.notes))
 

@@ -26,5 +26,8 @@ def render_concise(run: Run) -> str:
         for back in report.gradients.layers if report.gradients is not None else ():
             if back.status in {"fault", "missing", "unjudged"}:
                 lines.append(f"{back.source or report.actual}: {back.layer}: backward {back.status}: {back.reason}")
+        for tensor in report.steps.tensors if report.steps is not None else ():
+            if tensor.status != "same":
+                lines.append(f"{report.actual}: {tensor.name}: training {tensor.status}: {tensor.reason}")
         lines.extend(f"{report.actual}: {line}" for line in answers(report))
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from layerdiff.compare.render.explained import explained
 from layerdiff.compare.render.findings import findings
 from layerdiff.compare.render.gradients import gradients
+from layerdiff.compare.render.steps import moved
 from layerdiff.compare.render.words import answers, fold, input_words, number, worst_of
 from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
 
@@ -56,6 +57,8 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
         if report.gradients is not None:
             told = {layer for one in report.findings if one.confirmed for layer in one.layers}
             lines.extend(gradients(report.gradients, style.width, every=style.every_layer, told=told))
+        if report.steps is not None:
+            lines.extend(moved(report, style.width))
         lines.extend(line for one in answers(report) for line in _answered(one, style))
     text = "\n".join(lines)
     return _plain(text) if ascii_only else text
@@ -68,7 +71,7 @@ def _plain(text: str) -> str:
 
 def _answered(text: str, style: _Style) -> list[str]:
     """An answer: one line wherever that is possible at all, and of two answers each below its own name."""
-    if not text.startswith(("forward", "backward")):
+    if not text.startswith(("forward ", "backward ", "training ")):
         return [text]
     return _wrapped(text[:10], text[10:], style)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from layerdiff.compare.result import NOT_REACHED, Gradients, InputResult, LayerResult, Measure, Report
+from layerdiff.compare.result import NOT_REACHED, Gradients, InputResult, LayerResult, Measure, Report, Steps
 from layerdiff.compare.verdict import forward_verdict
 
 __all__ = ["answer", "answers", "fold", "input_words", "number", "worst", "worst_of"]
@@ -64,11 +64,29 @@ def input_words(found: InputResult) -> str:
 
 
 def answers(report: Report) -> tuple[str, ...]:
-    """The verdict of one report: a line for the way there and, where gradients were compared, one for the way back."""
-    if report.gradients is None:
+    """The verdict of one report: a line for the way there, one for the way back and one for training, if asked for."""
+    if report.gradients is None and report.steps is None:
         return (answer(report),)
-    there = answer(replace(report, gradients=None, verdict=forward_verdict(report)))
-    return f"forward   {there}", f"backward  {back_answer(report.gradients, report.scale)}"
+    there = answer(replace(report, gradients=None, steps=None, verdict=forward_verdict(report)))
+    lines = [f"forward   {there}"]
+    if report.gradients is not None:
+        lines.append(f"backward  {back_answer(report.gradients, report.scale)}")
+    if report.steps is not None:
+        lines.append(f"training  {steps_answer(report.steps)}")
+    return tuple(lines)
+
+
+def steps_answer(found: Steps) -> str:
+    """The verdict on some steps of training in one line."""
+    total = len(found.tensors)
+    count = f"each of {found.count} steps" if found.count > 1 else "one step"
+    after = f"after {count} of {found.optimizer}"
+    if found.verdict == "same":
+        return f"same: {total} of {total} tensors {after}"
+    counts = Counter(one.status for one in found.tensors)
+    wrong = counts["fault"] + counts["missing"]
+    head = "different" if found.verdict == "different" else "could not tell"
+    return f"{head}: {wrong} of {total} tensors are others {after}"
 
 
 def back_answer(found: Gradients, scale: float = 1.0) -> str:

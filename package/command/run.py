@@ -60,6 +60,25 @@ __all__ = ["command"]
     type=click.Choice(["train", "eval"]),
     help="Compare the gradients of every layer as well, batch norms in training mode or, with `eval`, in eval mode.",
 )
+@click.option(
+    "--steps",
+    type=click.IntRange(0, 1000),
+    default=0,
+    metavar="N",
+    help="Compare N steps of training as well: what each makes of every tensor, from the expected state.",
+)
+@click.option(
+    "--optimizer",
+    metavar="SPEC",
+    default="sgd:lr=0.1,momentum=0.9,weight_decay=1e-4",
+    show_default=True,
+    help="By which both are trained, such as adam:lr=1e-3,betas=0.9/0.999; names are torch.optim's.",
+)
+@click.option(
+    "--step",
+    metavar="SPEC",
+    help="FILE.py:FUNCTION, a training step of your own, called with network, images and labels.",
+)
 @click.option("--no-diagnosis", is_flag=True, help="Say where it differs, without asking why.")
 @report_options
 def command(
@@ -75,6 +94,9 @@ def command(
     until: str | None,
     grade: Grade,
     backward: Mode | None,
+    steps: int,
+    optimizer: str,
+    step: str | None,
     no_diagnosis: bool,
     threads: int | None,
     seed: int,
@@ -92,7 +114,8 @@ def command(
     """
     check_writable(output)
     specs = tuple(dict.fromkeys(candidates))
-    if (runs_foreign_code(specs, expected) or is_code(preprocess)) and not is_supervised():
+    foreign = runs_foreign_code(specs, expected) or is_code(preprocess) or step is not None
+    if foreign and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.running import run
 
@@ -122,6 +145,9 @@ def command(
             preprocess=preprocess,
             diagnose=not no_diagnosis,
             backward=backward,
+            steps=steps,
+            optimizer=optimizer,
+            step=step,
             on_layer=on_layer,
             on_step=on_step,
         )

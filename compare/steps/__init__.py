@@ -1,0 +1,1 @@
+"""Steps of training, held against each other: what every tensor becomes, each step from the same state."""

@@ -1,0 +1,86 @@
+"""Some steps of training of one candidate, judged, and put into its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from layerdiff.compare.finding import Finding
+from layerdiff.compare.result import Report
+from layerdiff.compare.step_verdict import settled_steps
+from layerdiff.compare.steps.causes import causes_of_steps
+from layerdiff.compare.steps.judge_steps import judge_steps
+from layerdiff.compare.steps.mover import Mover, Training
+from layerdiff.compare.steps.torch_mover import TorchMover
+from layerdiff.compare.trace import Array, Trace
+from layerdiff.compare.transfer import Carried
+from layerdiff.compare.verdict import settle
+from layerdiff.compare.yardstick import generator
+from layerdiff.errors import InputError
+
+__all__ = ["with_steps"]
+
+_COPIES = 4
+"""That each of them misses by chance how far a single value may go astray has a chance of one in some thousands."""
+
+
+def with_steps(
+    report: Report,
+    training: Training,
+    expected: Trace,
+    network: Any,
+    x: Array,
+    *,
+    carried: Sequence[Carried] = (),
+    seed: int = 0,
+    diagnose: bool = True,
+) -> Report:
+    """The report with what some steps of training make of `network`, settled.
+
+    Args:
+        report: of the way there.
+        training: what it is held against.
+        expected: the reference, captured on `x`: how many classes there are.
+        network: the candidate, with its weights; stays as it is.
+        x: (n, c, h, w) float32, the batch of every step.
+        carried: where the expected network's tensors are in the candidate.
+        seed: of the labels and of the copy's roundings.
+        diagnose: look for the causes of what is different.
+
+    Raises:
+        InputError: the expected network cannot be trained on `x`.
+    """
+    if report.crash is not None:
+        return settle(replace(report, doubts=(*report.doubts, "it was not trained: it raises")))
+    if expected.returned is None or expected.returned.ndim != 2:
+        raise InputError("steps: the expected network gives no classes to learn, expected (n, classes)")
+    labels = generator(seed, "labels", "steps").integers(0, expected.returned.shape[1], len(x)).astype(np.int64)
+    try:
+        actual = _mover(training, network)
+        copies = [training.expected() for _ in range(_COPIES)]
+        steps, moves = judge_steps(
+            training.expected(), copies, actual, x, labels, optimizer=training.optimizer,
+            count=training.count, carried=carried, seed=seed,
+        )  # fmt: skip
+    except InputError:
+        raise
+    except Exception as error:
+        first = (str(error).splitlines() or ["no message"])[0]
+        doubt = f"it was not trained: {type(error).__name__}: {first}"
+        return settle(replace(report, doubts=(*report.doubts, doubt)))
+    found: tuple[Finding, ...] = ()
+    if diagnose:
+        settled = settled_steps(steps, lambda measure: measure.ratio is None or measure.ratio > 1)
+        found = causes_of_steps(settled, moves)
+    return settle(replace(report, steps=steps, findings=(*report.findings, *found)))
+
+
+def _mover(training: Training, network: Any) -> Mover:
+    if hasattr(network, "named_modules"):
+        return TorchMover(network, (training.name, training.values), step=training.step)
+    if training.numpy is None:
+        raise InputError(f"steps: cannot be trained, got {type(network).__name__}, expected a torch network")
+    return training.numpy(network)

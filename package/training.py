@@ -1,0 +1,80 @@
+"""From `--steps`, `--optimizer` and `--step` to the training that candidates are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from layerdiff.candidate.spec import parse_spec
+from layerdiff.errors import InputError
+from layerdiff.numpy_mover import NumpyMover
+
+if TYPE_CHECKING:
+    from layerdiff.compare.steps.mover import Training
+
+__all__ = ["LARGEST_COUNT", "asked_training", "load_step"]
+
+LARGEST_COUNT = 1000
+"""More steps say nothing that these do not."""
+
+
+def load_step(spec: str) -> Callable[[Any, Any, Any], object]:
+    """Somebody's training step, out of a file or a module.
+
+    Args:
+        spec: `FILE.py:FUNCTION` or `module:FUNCTION`.
+
+    Raises:
+        InputError: there is no such function, or it cannot be had.
+    """
+    from layerdiff.candidate.load import load_value
+
+    parsed = parse_spec(spec, option="step")
+    if parsed.kind not in {"file", "module"}:
+        raise InputError(f"step: cannot be used, got {spec!r}, expected FILE.py:FUNCTION or module:FUNCTION")
+    found = load_value(parsed, _unnamed).network
+    if not callable(found):
+        raise InputError(
+            f"step: not a function, got {type(found).__name__} from {spec}, expected one of network, images and labels"
+        )
+    step: Callable[[Any, Any, Any], object] = found
+    return step
+
+
+def _unnamed(_module: object, file: str) -> tuple[str, str]:
+    raise InputError(f"step: names no function, got {file}, expected FILE.py:FUNCTION")
+
+
+def asked_training(count: int, optimizer: str, network: Callable[[], Any], step: Any | None) -> Training:
+    """The training of a reference, `count` steps by `optimizer`.
+
+    Args:
+        count: of the steps, at least 1.
+        optimizer: such as `sgd:lr=0.1,momentum=0.9`, see `handwritten.optimisers.by_name`.
+        network: gives the reference, in torch.
+        step: somebody's own training step for candidates in torch: moves a network on images and labels.
+
+    Raises:
+        InputError: a count or an optimiser that cannot be used.
+    """
+    from layerdiff.compare.steps.mover import Training
+    from layerdiff.compare.steps.torch_mover import TorchMover
+    from layerdiff.handwritten.optimisers import by_name
+
+    if not 1 <= count <= LARGEST_COUNT:
+        raise InputError(f"steps: got {count}, expected from 1 to {LARGEST_COUNT}")
+    try:
+        found = by_name(optimizer)
+    except ValueError as error:
+        notes = [note.removeprefix("help: ") for note in getattr(error, "__notes__", ())]
+        raise InputError(str(error).replace("by_name", "optimizer"), help=notes[0] if notes else None) from None
+    values = dict(found.values)
+    return Training(
+        optimizer=optimizer,
+        name=found.name,
+        values=values,
+        count=count,
+        expected=lambda: TorchMover(network(), (found.name, values)),
+        numpy=lambda one: NumpyMover(one, optimizer),
+        step=step,
+    )

@@ -81,7 +81,7 @@ class Judging:
 
             report = with_steps(
                 report, self.training, self.expected, network, self.x, carried=carried, seed=self.seed,
-                diagnose=self.diagnose,
+                diagnose=self.diagnose, on_step=self.on_step,
             )  # fmt: skip
         return report
 

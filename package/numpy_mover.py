@@ -32,9 +32,18 @@ class NumpyMover:
         self._optimiser = by_name(optimizer).build(self.network.named_parameters())
         self._gradients: dict[str, Array] = {}
 
+    @property
+    def open(self) -> bool:
+        """See `Mover`."""
+        return True
+
     def state(self) -> dict[str, Array]:
         """See `Mover`."""
         return {name: array.copy() for name, array in self.network.state_dict().items()}
+
+    def learned(self) -> list[str]:
+        """See `Mover`."""
+        return list(self._optimiser.names)
 
     def load(self, state: State) -> None:
         """See `Mover`: in place, since the optimiser knows these very arrays."""
@@ -52,13 +61,12 @@ class NumpyMover:
             if f"{name}.{buffer}" in remembered:
                 array[...] = remembered[f"{name}.{buffer}"]
 
-    def step(self, x: Array, labels: Array) -> float:
+    def step(self, x: Array, labels: Array) -> None:
         """See `Mover`."""
         from layerdiff.compare.modes import in_mode
         from layerdiff.handwritten import numpy_ops as ops
         from layerdiff.handwritten.tape import Tape
 
-        moved = {}
         with in_mode(self.network, "train"):
             with Tape() as tape:
                 loss = ops.cross_entropy(self.network(x), labels)
@@ -68,7 +76,6 @@ class NumpyMover:
         self.load(moved)
         self._gradients = dict(zip(self._optimiser.names, gradients, strict=True))
         self._optimiser.step(gradients)
-        return float(loss)
 
     def gradients(self) -> dict[str, Array]:
         """See `Mover`."""

@@ -58,7 +58,6 @@ def asked_training(count: int, optimizer: str, network: Callable[[], Any], step:
         InputError: a count or an optimiser that cannot be used.
     """
     from layerdiff.compare.steps.mover import Training
-    from layerdiff.compare.steps.torch_mover import TorchMover
     from layerdiff.handwritten.optimisers import by_name
 
     if not 1 <= count <= LARGEST_COUNT:
@@ -74,7 +73,7 @@ def asked_training(count: int, optimizer: str, network: Callable[[], Any], step:
         name=found.name,
         values=values,
         count=count,
-        expected=lambda: TorchMover(network(), (found.name, values)),
+        network=network,
         numpy=lambda one: NumpyMover(one, optimizer),
         step=step,
     )

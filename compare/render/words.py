@@ -79,8 +79,7 @@ def answers(report: Report) -> tuple[str, ...]:
 def steps_answer(found: Steps) -> str:
     """The verdict on some steps of training in one line."""
     total = len(found.tensors)
-    count = f"each of {found.count} steps" if found.count > 1 else "one step"
-    after = f"after {count} of {found.optimizer}"
+    after = f"in {found.count} step{'s' if found.count > 1 else ''} of {found.optimizer}"
     if found.verdict == "same":
         return f"same: {total} of {total} tensors {after}"
     counts = Counter(one.status for one in found.tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from layerdiff.compare.finding import Finding
 from layerdiff.compare.result import Report
 from layerdiff.compare.step_verdict import settled_steps
-from layerdiff.compare.steps.causes import causes_of_steps
-from layerdiff.compare.steps.judge_steps import judge_steps
-from layerdiff.compare.steps.mover import Mover, Training
+from layerdiff.compare.steps.causes import Frozen, causes_of_steps
+from layerdiff.compare.steps.judge_steps import Moved, judge_steps
+from layerdiff.compare.steps.mover import Mover, State, Training
 from layerdiff.compare.steps.torch_mover import TorchMover
 from layerdiff.compare.trace import Array, Trace
 from layerdiff.compare.transfer import Carried
@@ -22,9 +22,6 @@ from layerdiff.compare.yardstick import generator
 from layerdiff.errors import InputError
 
 __all__ = ["with_steps"]
-
-_COPIES = 4
-"""That each of them misses by chance how far a single value may go astray has a chance of one in some thousands."""
 
 
 def with_steps(
@@ -37,6 +34,7 @@ def with_steps(
     carried: Sequence[Carried] = (),
     seed: int = 0,
     diagnose: bool = True,
+    on_step: Callable[[str], None] | None = None,
 ) -> Report:
     """The report with what some steps of training make of `network`, settled.
 
@@ -49,6 +47,7 @@ def with_steps(
         carried: where the expected network's tensors are in the candidate.
         seed: of the labels and of the copy's roundings.
         diagnose: look for the causes of what is different.
+        on_step: called before each step with which it is, in words.
 
     Raises:
         InputError: the expected network cannot be trained on `x`.
@@ -58,13 +57,14 @@ def with_steps(
     if expected.returned is None or expected.returned.ndim != 2:
         raise InputError("steps: the expected network gives no classes to learn, expected (n, classes)")
     labels = generator(seed, "labels", "steps").integers(0, expected.returned.shape[1], len(x)).astype(np.int64)
+
+    def tell(number: int) -> None:
+        if on_step is not None:
+            on_step(f"step {number} of {training.count} of training")
+
     try:
         actual = _mover(training, network)
-        copies = [training.expected() for _ in range(_COPIES)]
-        steps, moves = judge_steps(
-            training.expected(), copies, actual, x, labels, optimizer=training.optimizer,
-            count=training.count, carried=carried, seed=seed,
-        )  # fmt: skip
+        steps, moves = judge_steps(training, actual, x, labels, carried=carried, seed=seed, on_step=tell)
     except InputError:
         raise
     except Exception as error:
@@ -74,7 +74,7 @@ def with_steps(
     found: tuple[Finding, ...] = ()
     if diagnose:
         settled = settled_steps(steps, lambda measure: measure.ratio is None or measure.ratio > 1)
-        found = causes_of_steps(settled, moves)
+        found = causes_of_steps(settled, moves, training, _again(training, moves, x, labels, told=actual.open))
     return settle(replace(report, steps=steps, findings=(*report.findings, *found)))
 
 
@@ -84,3 +84,21 @@ def _mover(training: Training, network: Any) -> Mover:
     if training.numpy is None:
         raise InputError(f"steps: cannot be trained, got {type(network).__name__}, expected a torch network")
     return training.numpy(network)
+
+
+def _again(training: Training, moves: Sequence[Moved], x: Array, labels: Array, *, told: bool) -> Frozen:
+    """Runs the expected steps once more, each from its state, with some modules in eval mode."""
+
+    def again(modules: Collection[str]) -> Sequence[State]:
+        mover = TorchMover(training.network(), training.spec, frozen=modules)
+        own = mover.state()
+        found = []
+        for move in moves:
+            mover.load({name: move.before[name] for name in own})
+            if told:
+                mover.remember(move.before)
+            mover.step(x.astype(np.float64), labels)
+            found.append(mover.state())
+        return found
+
+    return again

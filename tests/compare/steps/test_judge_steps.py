@@ -1,0 +1,129 @@
+"""Steps of training compared: what is right is same, by every optimiser, and little that is wrong goes unseen."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from steps_kit import SGD, by, judge, small
+from torch import nn
+
+from layerdiff.handwritten import numpy_resnet, torch_resnet
+
+SPECS = (
+    SGD,
+    "sgd:lr=0.1,momentum=0.9,nesterov=true",
+    "adam:lr=0.01,weight_decay=0.01",
+    "adam:lr=0.01,amsgrad=true",
+    "adamw:lr=0.01",
+    "adagrad:lr=0.01",
+    "rmsprop:lr=0.01,momentum=0.9,centered=true",
+    "adadelta:lr=1.0",
+)
+
+
+class Slow(nn.Conv2d):
+    """A convolution whose sums are made in another order."""
+
+    def forward(self, x):  # noqa: D102
+        patches = nn.functional.unfold(x, self.kernel_size).flip(1)
+        y = self.weight.flatten(1).flip(1) @ patches
+        y = y.unflatten(2, (x.shape[2] - 2, x.shape[3] - 2))
+        return y if self.bias is None else y + self.bias[:, None, None]
+
+
+def summed_otherwise(network):
+    """A right copy that rounds otherwise wherever it convolves."""
+    actual = copy.deepcopy(network)
+    for place in (0, 3):
+        own = actual[place]
+        actual[place] = Slow(own.in_channels, own.out_channels, 3, bias=own.bias is not None)
+        actual[place].load_state_dict(own.state_dict())
+    return actual
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_right_network_that_rounds_otherwise_is_same(spec):
+    """By every optimiser, though the gradient of the first bias is rounding alone, which Adam makes whole steps of."""
+    expected = small()
+
+    found = judge(spec=spec, expected=expected, actual=summed_otherwise(expected), count=4)
+
+    assert found.verdict == "same", found.wrong
+    assert 0 < found.worst <= 1
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_right_step_of_ones_own_is_same(spec):
+    """Though nobody can look into its optimiser, and so set what it remembers."""
+    name, _, rest = spec.partition(":")
+    values = {key: value == "true" if value in {"true", "false"} else float(value)
+              for key, _, value in (one.partition("=") for one in rest.split(","))}  # fmt: skip
+    kind = {one.__name__.lower(): one for one in vars(torch.optim).values() if isinstance(one, type)}[name]
+    expected = small()
+
+    found = judge(by(lambda p: kind(p, **values)), spec=spec, expected=expected, actual=summed_otherwise(expected))
+
+    assert found.verdict == "same", found.wrong
+    assert not any(one.kind == "remembered" for one in found.steps.tensors)
+
+
+@pytest.mark.parametrize(("spec", "count"), [("sgd:lr=0.01,momentum=0.9", 2), ("adam:lr=0.001", 1)])
+def test_both_handwritten_networks_move_as_torchvisions(spec, count):
+    """ResNet-18, all tensors after each step: weights, running estimates and what is remembered."""
+    from torchvision.models import resnet18
+
+    torch.manual_seed(0)
+    expected = resnet18(num_classes=10)
+    x = np.random.default_rng(0).standard_normal((2, 3, 33, 33)).astype(np.float32)
+    state = {name: tensor.numpy() for name, tensor in expected.state_dict().items()}
+    ours = torch_resnet.build("resnet18", num_classes=10)
+    ours.load_state_dict(expected.state_dict())
+    twin = numpy_resnet.build("resnet18", num_classes=10)
+    twin.load_state_dict(state)
+
+    for actual in (ours, twin):
+        found = judge(spec=spec, expected=expected, actual=actual, count=count, x=x)
+        assert found.verdict == "same", found.wrong
+        remembered = {"sgd": 62, "adam": 124}[spec.partition(":")[0]]
+        assert len(found.steps.tensors) == 62 + 40 + remembered
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_change_of_a_millionth_is_seen(spec):
+    """The floor is made of rounding: a learning rate that is off by 1e-6 makes every parameter another one."""
+    name, _, rest = spec.partition(":")
+    lr = float(rest.partition(",")[0].removeprefix("lr="))
+    values = {key: value == "true" if value in {"true", "false"} else float(value)
+              for key, _, value in (one.partition("=") for one in rest.split(","))}  # fmt: skip
+    kind = {one.__name__.lower(): one for one in vars(torch.optim).values() if isinstance(one, type)}[name]
+
+    found = judge(by(lambda p: kind(p, **values | {"lr": lr * (1 + 1e-6)})), spec=spec)
+
+    assert found.verdict == "different"
+    # The first bias has no gradient but rounding, and where nothing decays it, nothing can be said of it.
+    assert found.wrong >= {name for name, _ in small().named_parameters()} - {"0.bias"}
+    assert found.findings["J11"].confirmed
+
+
+def test_a_network_without_classes_is_refused():
+    """Training needs logits: a network that returns maps is told so."""
+    from layerdiff import InputError
+
+    maps = nn.Sequential(nn.Conv2d(3, 2, 3))
+    with pytest.raises(InputError, match=r"^steps: the expected network gives no classes to learn"):
+        judge(expected=maps)
+
+
+def test_a_step_that_raises_leaves_the_answer_open():
+    """Nobody knows then what training makes of it: the report says what was raised, and nothing is called same."""
+
+    def step(network, images, labels):
+        raise RuntimeError("no such thing\nat all")
+
+    report = judge(step).report
+
+    assert report.verdict == "unknown"
+    assert report.doubts == ("it was not trained: RuntimeError: no such thing",)

@@ -26,6 +26,7 @@ def compare_networks(
     until: str | None = None,
     diagnose: bool = True,
     backward: Mode | None = None,
+    training: Training | None = None,
 ) -> Report:
     """Whether `actual` is the same network as `expected`, layer by layer, on the input `x`; and if not, why.
 
@@ -38,6 +39,7 @@ def compare_networks(
         until: judge only this part, by layer id or the start of one.
         diagnose: look for the causes of what is different.
         backward: compare the gradients of every layer as well, with batch norms in `train` or `eval` mode.
+        training: compare some steps of training as well, see `layerdiff.trained`.
 
     Raises:
         InputError: see `capture` and `judge`.
@@ -47,7 +49,9 @@ def compare_networks(
     if backward is not None:
         with in_mode(expected, backward):
             back = Backward(backward, capture(expected, x, until=until))
-    return compare_with(trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose, backward=back)
+    return compare_with(
+        trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose, backward=back, training=training
+    )
 
 
 def compare_with(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from layerdiff.compare.traces import compare_traces
     from layerdiff.reference import Weights, load_image, load_weights, preprocess, state_dict, torchvision_model
     from layerdiff.running import run
+    from layerdiff.training import trained
 
 __all__ = [
     "InputError",
@@ -45,6 +46,7 @@ __all__ = [
     "run",
     "state_dict",
     "torchvision_model",
+    "trained",
     "write_trace",
 ]
 
@@ -64,6 +66,7 @@ _HOMES = {
     "Trace": "compare.trace",
     "compare_traces": "compare.traces",
     "run": "running",
+    "trained": "training",
     "Weights": "reference",
     "load_image": "reference",
     "load_weights": "reference",

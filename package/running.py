@@ -13,7 +13,7 @@ from layerdiff.errors import InputError
 from layerdiff.preprocessing import judge_preparation, load_preparation, with_input
 from layerdiff.references import Asked, Reference, referred
 from layerdiff.subject import handwritten_network
-from layerdiff.training import asked_training, load_step
+from layerdiff.training import OPTIMIZER, asked_training, check_training, load_step
 
 if TYPE_CHECKING:
     from layerdiff.compare.judge import Dtype
@@ -44,7 +44,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
     diagnose: bool = True,
     backward: Mode | None = None,
     steps: int = 0,
-    optimizer: str = "sgd:lr=0.1,momentum=0.9,weight_decay=1e-4",
+    optimizer: str = OPTIMIZER,
     step: str | Callable[[Any, Any, Any], object] | None = None,
     on_layer: Callable[[str, str, int], None] | None = None,
     on_step: Callable[[str, str], None] | None = None,
@@ -94,8 +94,13 @@ def run(  # noqa: PLR0913 - one for each option of the command
     candidates = [load_candidate(one, architecture=meant or "resnet50") for one in (actual or ("torch", "numpy"))]
     if transfer is not None:
         _refuse_mapping(keep, candidates)
-    if backward is not None or steps:
-        _refuse_backward(candidates)
+    for asked_for, what in ((backward is not None, "backward"), (steps > 0, "steps")):
+        if asked_for:
+            _refuse_forward_only(candidates, what)
+    if step is not None and not steps:
+        raise InputError("step: no steps are compared, got --step alone", help="--steps 3 compares three of them")
+    if steps:
+        check_training(steps, optimizer)
     own_step = load_step(step) if isinstance(step, str) else step
     asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
     # Before somebody's code is watched: what it imports changes settings too.
@@ -194,11 +199,11 @@ def _refuse_mapping(keep: bool, candidates: Sequence[Candidate]) -> None:
         raise InputError(f"map: it is for a network's code, got {', '.join(others)}", help="judge them in another run")
 
 
-def _refuse_backward(candidates: Sequence[Candidate]) -> None:
+def _refuse_forward_only(candidates: Sequence[Candidate], what: str) -> None:
     others = [one.name for one in candidates if one.kind in {"trace", "onnx"}]
     if others:
         raise InputError(
-            f"backward: it is for networks that can be differentiated, got {', '.join(others)}",
+            f"{what}: it is for networks that can be differentiated, got {', '.join(others)}",
             help="a saved trace and an ONNX file know the way there alone",
         )
 

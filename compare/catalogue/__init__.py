@@ -1,9 +1,9 @@
 """The catalogue of causes: what each code means, why people do it, how to fix it, with an example that a test runs.
 
-A code is a letter for a group and a number. It covers what can be met in a forward pass, or in what is given to one.
-What cannot is left out, and `LEFT_OUT` says why: training by itself (J1 to J3) and G7, a state dict that was not copied
-and goes on changing, which is only seen by looking twice. The letter L is for a comparer's own mistakes, which are not
-causes in a network.
+A code is a letter for a group and a number. It covers what can be met in a forward pass or in what is given to one, on
+the way back, and in a step of training. What cannot is left out, and `LEFT_OUT` says why: how weights are initialised
+(J3) and G7, a state dict that was not copied and goes on changing, which is only seen by looking twice. The letter L is
+for a comparer's own mistakes, which are not causes in a network.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from layerdiff.compare.catalogue.pooling import POOLING
 from layerdiff.compare.catalogue.preprocessing import PREPROCESSING
 from layerdiff.compare.catalogue.prints import PRINTS
 from layerdiff.compare.catalogue.shapes import SHAPES
+from layerdiff.compare.catalogue.steps import STEPS
 from layerdiff.compare.catalogue.structure import STRUCTURE
 from layerdiff.compare.catalogue.training import TRAINING
 from layerdiff.compare.catalogue.unexplained import UNEXPLAINED_CAUSE
@@ -42,7 +43,7 @@ _BY_LETTER = {
     "G": ("weights and loading", WEIGHTS),
     "H": ("arithmetic", NUMERICS),
     "I": ("picture and labels", PREPROCESSING),
-    "J": ("training", TRAINING),
+    "J": ("training", tuple(sorted((*STEPS, *TRAINING), key=lambda one: int(one.code[1:])))),
     "K": ("mode and state", MODE),
     "M": ("shape errors", SHAPES),
     "U": ("unexplained", UNEXPLAINED_CAUSE),
@@ -56,14 +57,10 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
 )
 """Every cause by its code, in order."""
 
-_UNSEEN = "of training, which no single pass shows"
-
 LEFT_OUT: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
         "G7": ("a state dict that was not copied and goes on changing, which one comparison cannot see", ("G5", "K2")),
-        "J1": (f"the place of weight decay: {_UNSEEN}", ("C2",)),
-        "J2": (f"gradients that are not set to zero: {_UNSEEN}", ("M17",)),
-        "J3": (f"how weights are initialised: {_UNSEEN}", ("G1", "G5")),
+        "J3": ("how weights are initialised, of which nothing is left when weights are loaded", ("G1", "G5")),
     }
 )
 """Codes that are known and have no entry: what they are about, why not, and the nearest that have one."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from textwrap import dedent
 
-__all__ = ["alike", "compared", "inputs", "learned", "loading", "raising", "whole"]
+from layerdiff.compare.catalogue.toys import LEARNER
+
+__all__ = ["alike", "compared", "inputs", "learned", "loading", "raising", "stepped", "whole"]
 
 _TRAINED = """\
 for tensor in expected.eval().state_dict().values():
@@ -85,6 +87,26 @@ def learned(code: str, expected: str, mistake: str, *, shape: str = "(2, 3, 9, 9
     return program.replace(call, back) + _FOUND.format(code=code, findings="report.findings")
 
 
+def stepped(code: str, mistake: str, *, optimizer: str, steps: int = 2) -> str:
+    """A network, the same with a mistake in training, and the comparison of steps that finds `code`.
+
+    Args:
+        code: what is found.
+        mistake: lines that define `step`, or change `actual`, a copy of the network.
+        optimizer: of the expected network.
+        steps: how many are compared.
+    """
+    call = "report = layerdiff.compare_networks(expected, actual, x)"
+    own = ", step" if "def step(" in mistake else ""
+    trained = (
+        f'plan = layerdiff.trained(\n    expected, {steps}, "{optimizer}"{own}\n)\n'
+        "report = layerdiff.compare_networks(expected, actual, x, training=plan)"
+    )
+    program = _program(LEARNER, mistake, "(4, 3, 9, 9)")
+    assert call in program, "every example compares"
+    return program.replace(call, trained) + _FOUND.format(code=code, findings="report.findings")
+
+
 def raising(code: str, expected: str, actual: str, *, given: str = "(1, 3, 16, 16)") -> str:
     """Two networks of which the second raises on `given`, and why."""
     body = f"{_lines(expected)}{_lines(actual)}"
@@ -159,7 +181,7 @@ def _program(expected: str, mistake: str, shape: str) -> str:
 def _lines(text: str) -> str:
     """Lines of a program, those of a class set apart from what stands before it."""
     lines = dedent(text).strip() + "\n"
-    return f"\n\n{lines}" if lines.startswith("class ") else lines
+    return f"\n\n{lines}" if lines.startswith(("class ", "def ")) else lines
 
 
 def _imports(body: str, *, numpy: bool = True, layerdiff: bool = True) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerdiff.compare.catalogue.cause import Cause
-from layerdiff.compare.catalogue.examples import compared
+from layerdiff.compare.catalogue.examples import compared, stepped
 from layerdiff.compare.catalogue.toys import CONV, HEAD
 
 __all__ = ["MODE"]
@@ -124,6 +124,37 @@ MODE: tuple[Cause, ...] = (
             actual[1].track_running_stats = False
         """,
             shape="(2, 3, 16, 16)",
+        ),
+    ),
+    Cause(
+        code="K6",
+        title="a batch norm stays in eval mode while the network trains",
+        meaning=(
+            "The norm normalises by its running statistics in training too, and they stand still. The gradients of all "
+            "that lies before it are others."
+        ),
+        why=(
+            "`eval()` was called for a validation and `train()` not after it; or norms were frozen on purpose, as is "
+            "usual for small batches."
+        ),
+        signature=(
+            "Its statistics do not move in a step of training, and the reference, trained with this norm in eval mode, "
+            "becomes the same. In C2 they move by another part of the way. In K3 the norm was meant to be frozen and "
+            "is not."
+        ),
+        fix="Call train() on the whole network before training, unless the norms are meant to be frozen.",
+        sources=("pytorch/pytorch#86590",),
+        example=stepped(
+            "K6",
+            """\
+            def step(network, images, labels):
+                network.eval()  # left over from the validation
+                network.zero_grad()
+                loss = nn.functional.cross_entropy(network(images), labels)
+                loss.backward()
+                torch.optim.SGD(network.parameters(), lr=0.1).step()
+        """,
+            optimizer="sgd:lr=0.1",
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerdiff.compare.catalogue.cause import Cause
-from layerdiff.compare.catalogue.examples import alike, compared, whole
+from layerdiff.compare.catalogue.examples import compared, stepped, whole
 from layerdiff.compare.catalogue.toys import CONV, WIDE
 
 __all__ = ["NORMALISATION"]
@@ -38,13 +38,12 @@ NORMALISATION: tuple[Cause, ...] = (
         ),
         why="Both call it momentum.",
         signature=(
-            "An attribute that differs, and nothing else, until the network has been trained for a step. If the "
-            "statistics themselves differ, that is G4, K2 or C11."
+            "A forward pass in eval mode shows nothing; a step of training moves the statistics by another part of the "
+            "way (`layerdiff run --steps 1`). If the statistics themselves differ, that is G4, K2 or C11."
         ),
         fix="torch's momentum is 1 minus Keras'.",
         sources=("kazuto1011/deeplab-pytorch#79", "huggingface/transformers#19454"),
-        example=alike(CONV, "actual[1].momentum = 0.99  # Keras' number"),
-        unseen="in eval mode the momentum is not used: it changes nothing before the next training step",
+        example=stepped("C2", "actual[1].momentum = 0.99  # Keras' number", optimizer="sgd:lr=0.1"),
     ),
     Cause(
         code="C3",

@@ -22,6 +22,7 @@ __all__ = [
     "GLOBAL",
     "GROUPED",
     "HEAD",
+    "LEARNER",
     "NET",
     "ONEVALUE",
     "PADDED",
@@ -166,6 +167,17 @@ FEATURES = "expected = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
 HEAD = dedent("""\
     expected = nn.Sequential(
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 8)
+    )
+    """)
+
+LEARNER = dedent("""\
+    expected = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 5),
     )
     """)
 

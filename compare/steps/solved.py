@@ -83,7 +83,8 @@ def _momentum(spec: _Spec, names: Sequence[str], moves: Sequence[Moved]) -> Iter
     size = float((basis**2).sum())
     if size:
         momentum = _round(float((basis * np.concatenate([array.ravel() for array in rest])).sum()) / size)
-        if momentum != spec[1]["momentum"] and momentum >= 0:
+        # Nobody means a momentum of 1; gradients that are never set to zero act so, and are tried later.
+        if momentum != spec[1]["momentum"] and 0 <= momentum < 1:
             yield with_values(spec, {"momentum": momentum})
 
 

@@ -15,6 +15,7 @@ from layerdiff.command.options import candidate_options, image_options, preproce
 from layerdiff.command.output import check_writable, deliver, progress
 from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.preprocessing import is_code
+from layerdiff.training import OPTIMIZER
 
 if TYPE_CHECKING:
     from layerdiff.compare.modes import Mode
@@ -70,7 +71,7 @@ __all__ = ["command"]
 @click.option(
     "--optimizer",
     metavar="SPEC",
-    default="sgd:lr=0.1,momentum=0.9,weight_decay=1e-4",
+    default=OPTIMIZER,
     show_default=True,
     help="By which both are trained, such as adam:lr=1e-3,betas=0.9/0.999; names are torch.optim's.",
 )

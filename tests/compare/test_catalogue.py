@@ -22,10 +22,10 @@ from layerdiff.errors import InputError
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"\b[A-KMU]\d{1,2}\b")
 LENGTH = 30
-LONGER = {"J4": 40, "J5": 40, "J6": 36, "J8": 36, "J10": 38}
-"""Lines of examples in which both ways are written out, the one there and the one back."""
+LONGER = {"J1": 34, "J2": 32, "J4": 40, "J5": 40, "J6": 36, "J8": 36, "J10": 38, "J11": 32, "J13": 38, "K6": 34}
+"""Lines of examples in which both ways are written out, or a step of training."""
 
-NOTHING = {"C2", "C12", "H4"}
+NOTHING = {"C12", "H4"}
 """What no comparison of forward passes shows at all."""
 
 UNDER_ANOTHER = {"G8": "K2", "H5": "U1", "K3": "K1"}
@@ -34,7 +34,7 @@ UNDER_ANOTHER = {"G8": "K2", "H5": "U1", "K3": "K1"}
 AWAITED: dict[str, str] = {}
 """Whose example the diagnosis does not name yet, and what it says instead; one that does must leave this list."""
 
-UNSOURCED = {"A17", "D8", "D9", "F7", "G9", "G10", "G11", "J8", "J9", "J10"}
+UNSOURCED = {"A17", "D8", "D9", "F7", "G9", "G10", "G11", "J8", "J9", "J10", "J11", "J13"}
 """What is in no thread that we know, and is here because the diagnosis tells it apart."""
 
 
@@ -97,7 +97,7 @@ def test_every_code_that_is_told_has_an_entry():
     folder = Path(layerdiff.compare.__file__).parent
     paths = [
         path
-        for part in ("diagnosis", "gradients", "preprocessing", "shape_errors")
+        for part in ("diagnosis", "gradients", "preprocessing", "shape_errors", "steps")
         for path in sorted((folder / part).rglob("*.py"))
     ]
     told = {
@@ -154,7 +154,7 @@ def test_codes_in_any_case_once_each():
 
 @pytest.mark.parametrize(
     ("code", "near"),
-    [("C33", "C3"), ("j1", "C2"), ("G7", "G5"), ("eps", "C1"), ("Q9", "A1"), ("B", "A1"), ("", "A1")],
+    [("C33", "C3"), ("j3", "G1"), ("G7", "G5"), ("eps", "C1"), ("Q9", "A1"), ("B", "A1"), ("", "A1")],
     ids=lambda value: value or "nothing",
 )
 def test_unknown_codes_name_near_ones(code, near):
@@ -171,10 +171,10 @@ def test_unknown_codes_name_near_ones(code, near):
 
 def test_all_unknown_codes_are_named_at_once():
     """Several unknown codes are one error, each with what is near it."""
-    with pytest.raises(InputError, match=r"got x1, j2, expected one such as A1, C1, M17") as caught:
-        causes_of(["x1", "C1", "j2"])
+    with pytest.raises(InputError, match=r"got x1, j3, expected one such as A1, C1, G1, G5") as caught:
+        causes_of(["x1", "C1", "j3"])
 
-    assert [note[:12] for note in caught.value.__notes__] == ["note: J2 is ", "help: layerd"]
+    assert [note[:12] for note in caught.value.__notes__] == ["note: J3 is ", "help: layerd"]
 
 
 def test_what_is_left_out_is_in_no_list():

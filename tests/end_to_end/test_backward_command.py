@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from layerdiff import InputError, run
+
 OWN = """
 import torch
 from torch import nn
@@ -57,7 +61,16 @@ def test_a_backward_that_is_wrong_is_named_with_its_cause(layerdiff, tmp_path):
 def test_what_knows_only_the_way_there_is_refused(layerdiff, tmp_path):
     """A saved trace has no backward: one line, what to do, exit code 2."""
     done = layerdiff(
-        "capture", "--until", "conv1", "--size", "33", "--weights", "synthetic", "--output", "a.safetensors"
+        "capture",
+        "--until",
+        "conv1",
+        "--size",
+        "33",
+        "--weights",
+        "synthetic",
+        "--output",
+        "a.safetensors",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
 
@@ -68,6 +81,10 @@ def test_what_knows_only_the_way_there_is_refused(layerdiff, tmp_path):
         "error: backward: it is for networks that can be differentiated, got a.safetensors",
         "help: a saved trace and an ONNX file know the way there alone",
     ]
+    with pytest.raises(
+        InputError, match=r"^steps: it is for networks that can be differentiated, got .*a.safetensors$"
+    ):
+        run(str(tmp_path / "a.safetensors"), weights="synthetic", steps=1)
 
 
 def test_a_batch_of_one_pixel_cannot_be_normalised(layerdiff, tmp_path):

@@ -60,21 +60,12 @@ def test_a_backward_that_is_wrong_is_named_with_its_cause(layerdiff, tmp_path):
 
 def test_what_knows_only_the_way_there_is_refused(layerdiff, tmp_path):
     """A saved trace has no backward: one line, what to do, exit code 2."""
-    done = layerdiff(
-        "capture",
-        "--until",
-        "conv1",
-        "--size",
-        "33",
-        "--weights",
-        "synthetic",
-        "--output",
-        "a.safetensors",
-        cwd=tmp_path,
-    )
+    trace = tmp_path / "a.safetensors"
+    done = layerdiff("capture", "--until", "conv1", "--size", "33", "--weights", "synthetic", "--output", trace)
     assert done.returncode == 0, done.stderr
 
-    done = layerdiff("run", "--actual", "a.safetensors", "--size", "33", "--weights", "synthetic", "--backward")
+    asked = ("--actual", "a.safetensors", "--size", "33", "--weights", "synthetic")
+    done = layerdiff("run", *asked, "--backward", cwd=tmp_path)
 
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
@@ -84,7 +75,7 @@ def test_what_knows_only_the_way_there_is_refused(layerdiff, tmp_path):
     with pytest.raises(
         InputError, match=r"^steps: it is for networks that can be differentiated, got .*a.safetensors$"
     ):
-        run(str(tmp_path / "a.safetensors"), weights="synthetic", steps=1)
+        run(str(trace), weights="synthetic", steps=1)
 
 
 def test_a_batch_of_one_pixel_cannot_be_normalised(layerdiff, tmp_path):

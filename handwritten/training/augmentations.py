@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import numpy as np
 
 from layerdiff.handwritten._checks import check_image_batch, check_probability, refusal
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
-__all__ = ["Augmentation", "in_turn", "random_flip", "random_shift"]
+__all__ = ["Augmentation", "PaddingMode", "in_turn", "random_flip", "random_shift"]
+
+PaddingMode = Literal["zeros", "replicate"]
 
 Augmentation = Callable[[Array, np.random.Generator], Array]
 """Takes (n, c, h, w) and what draws; gives a new array of the same shape and dtype."""
 
 
-def random_shift(images: Array, generator: np.random.Generator, *, pixels: int) -> Array:
-    """Each image moved by -`pixels` to `pixels` rows and columns, with zeros where nothing was.
+def random_shift(
+    images: Array, generator: np.random.Generator, *, pixels: int, padding_mode: PaddingMode = "zeros"
+) -> Array:
+    """Each image moved by -`pixels` to `pixels` rows and columns, with zeros or its rim where nothing was.
 
-    The same as padding with `pixels` zeros on every side and cutting a window of the old size out anywhere.
+    The same as padding by `pixels` on every side and cutting a window of the old size out anywhere.
 
     Args:
         images: (n, c, h, w), any floating dtype.
         generator: draws one row and one column offset for each image.
         pixels: the farthest move, from 0 up.
+        padding_mode: "zeros", or "replicate" for the nearest pixel; the names are those of torch.nn.Conv2d.
 
     Returns:
         A new array, shape and dtype of `images`.
 
     Raises:
-        ValueError: not a batch of images, or `pixels` below 0.
+        ValueError: not a batch of images, `pixels` below 0, or there is no such mode.
 
     Source: He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2.
     """
@@ -38,9 +44,16 @@ def random_shift(images: Array, generator: np.random.Generator, *, pixels: int) 
         raise refusal(
             f"random_shift: unusable pixels, got {pixels}, expected 0 or more", help="4 is usual for 32x32 images"
         )
+    if padding_mode not in get_args(PaddingMode):
+        raise refusal(
+            f"random_shift: unknown padding_mode, got {padding_mode!r}, expected "
+            f"{' or '.join(map(repr, get_args(PaddingMode)))}",
+            help="the names are those of torch.nn.Conv2d",
+        )
     n, channels, height, width = images.shape
     top, left = generator.integers(0, 2 * pixels + 1, (2, n))
-    padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)))
+    around = ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels))
+    padded = np.pad(images, around, mode="constant" if padding_mode == "zeros" else "edge")
     rows = (top[:, None] + np.arange(height))[:, None, :, None]
     columns = (left[:, None] + np.arange(width))[:, None, None, :]
     shifted: Array = padded[np.arange(n)[:, None, None, None], np.arange(channels)[:, None, None], rows, columns]

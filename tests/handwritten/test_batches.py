@@ -96,6 +96,19 @@ def test_shift_moves_whole_images_and_fills_with_zeros():
     assert {found.tobytes() for found in shifted} == moves
 
 
+def test_shift_fills_with_the_rim():
+    """With "replicate" every place takes the nearest pixel: each image is one of the moves of itself so padded."""
+    generator = np.random.default_rng(0)
+    image = generator.standard_normal((2, 5, 6))
+    rows, columns = (np.clip(np.arange(-2, size + 2), 0, size - 1) for size in (5, 6))
+    padded = image[:, rows[:, None], columns]
+    moves = {padded[:, i : i + 5, j : j + 6].tobytes() for i in range(5) for j in range(5)}
+
+    shifted = random_shift(np.stack([image] * 500), generator, pixels=2, padding_mode="replicate")
+
+    assert {found.tobytes() for found in shifted} == moves
+
+
 def test_a_shift_by_nothing_changes_nothing():
     """With pixels=0 the images stay, as new arrays."""
     shifted = random_shift(IMAGES, np.random.default_rng(0), pixels=0)
@@ -141,8 +154,10 @@ def test_several_augmentations_in_turn():
 
 
 def test_unusable_augmentations_are_refused():
-    """A move below 0, what is no probability, and what is no batch are refused."""
+    """A move below 0, a way to pad that is none, what is no probability, and what is no batch are refused."""
     generator = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="random_shift: unknown padding_mode, got 'edge', expected 'zeros' or 'repl"):
+        random_shift(IMAGES, generator, pixels=1, padding_mode="edge")
     with pytest.raises(ValueError, match="random_shift: unusable pixels, got -1, expected 0 or more"):
         random_shift(IMAGES, generator, pixels=-1)
     with pytest.raises(ValueError, match=r"random_shift: not a batch of images, got shape \(2, 3, 4\)"):

@@ -87,8 +87,8 @@ def _of_window(actual: Op, expected: Op, shape: Shape) -> Explanation | None:
     if not sums:
         return None
     differ = settings_that_differ(actual, expected)
-    lost = [f"{name}={setting(want)} is lacking" for name, have, want in differ if setting(have) in {"0", "1"}]
-    other = [f"{name}={setting(have)}" for name, have, want in differ if setting(have) not in {"0", "1"}]
+    lost = [f"{name}={setting(want)} is lacking" for name, have, want in differ if _is_default(name, have)]
+    other = [f"{name}={setting(have)}" for name, have, want in differ if not _is_default(name, have)]
     misplaced = _misplaced(differ)
     evidence = tuple(f"{name}: got {setting(have)}, expected {setting(want)}" for name, have, want in differ)
     wish = ", ".join(f"{name}={setting(want)}" for name, _, want in differ)
@@ -101,6 +101,11 @@ def _of_window(actual: Op, expected: Op, shape: Shape) -> Explanation | None:
         evidence=evidence,
         source=actual.source,
     )
+
+
+def _is_default(name: str, value: object) -> bool:
+    """Whether it is what a window has of a setting that was not given."""
+    return setting(value) == {"padding": "0", "stride": "1", "dilation": "1"}.get(name)
 
 
 def _misplaced(differ: list[tuple[str, object, object]]) -> str:

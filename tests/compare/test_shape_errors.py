@@ -174,6 +174,38 @@ def test_m2_a_fixed_pool_on_a_larger_image(network):
     assert "it has kernel_size=(4, 4), and takes a map of 8×8" in found.evidence
 
 
+class PaddedPool(Net):
+    def __init__(self):
+        super().__init__()
+        self.avgpool = nn.AvgPool2d(2, padding=1)
+
+
+def test_m2_a_pool_with_a_padding_too_many():
+    """M2: the first cause is the padding that is there, not one that is lacking; the sum and the change name it."""
+    expected = Net()
+    expected.avgpool = nn.AvgPool2d(2)
+    found = explained(PaddedPool(), expected=expected, shape=(1, 3, 16, 16))
+
+    assert found.code == "M2"
+    assert found.arithmetic.startswith("64 = 16·2·2: a 2×2 map reached the flatten")
+    assert found.cause.title == "avgpool: padding=1 is wrong"
+    assert found.cause.arithmetic == "(2 + 2·1 - 2)/2 + 1 = 2, expected (2 + 2·0 - 2)/2 + 1 = 1"
+    assert found.cause.change == "give avgpool padding=0"
+
+
+def test_the_first_cause_tells_what_is_lacking_from_what_is_wrong():
+    """A stride or a padding that was not given is lacking; one that was given is wrong."""
+    titles = []
+    for stride, padding in ((1, 1), (2, 0), (3, 1)):
+        actual = Net()
+        actual.maxpool = nn.MaxPool2d(3, stride, padding)
+        structures = [structure_of(network.eval(), SHAPE) for network in (Net(), actual)]
+        found = explain_difference(*structures, align(*(structure.ops for structure in structures)))
+        titles.append(found.title)
+
+    assert titles == ["maxpool: stride=2 is lacking", "maxpool: padding=1 is lacking", "maxpool: stride=3 is wrong"]
+
+
 def test_m2_at_the_size_it_was_made_for_nothing_is_wrong():
     """The same network on the image for which its pooling was made does not raise, and is not explained."""
     expected, actual = (structure_of(network.eval(), (1, 3, 32, 32)) for network in (Net(), FixedPool()))

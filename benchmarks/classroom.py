@@ -77,6 +77,14 @@ RUNS = (
         at_least={"accuracy/with shortcuts/median": 0.88, "lead of the medians in points": 0.5},
     ),
     Run("parity check", "parity_check.py"),
+    Run("hand signs", "hand_signs.py", pictures="hands_drawn"),
+    Run(
+        "hand signs on photos",
+        "hand_signs.py",
+        ("--data", f"{SHARED}/data/signs"),
+        pictures="hands_photos",
+        at_least={"test accuracy": 0.95, "twins/the NumPy twin against the trained network/same layers": 175},
+    ),
     Run("ResNet-50 from nothing", "resnet50_from_nothing.py", ("--weights", "synthetic")),
     Run(
         "ResNet-50 from nothing, real weights",

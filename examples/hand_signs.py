@@ -155,9 +155,10 @@ def show_signs(path: Path, test: Dataset, found: NDArray[np.int64]) -> None:
     figure.savefig(path, metadata={"Software": None})
 
 
-def carry(network: torch_signs.SignsResNet, images: NDArray[np.float32]) -> Figures:
+def carry(network: nn.Module, images: NDArray[np.float32]) -> Figures:
     """Carries what was learned to NumPy and to torchvision's layers, and asks layerdiff whether they are the same."""
-    learned, classes = network.state_dict(), network.fc.out_features
+    learned = network.state_dict()
+    classes = len(learned["fc.bias"])
     twin = numpy_signs.build(num_classes=classes)
     twin.load_state_dict({name: tensor.numpy() for name, tensor in learned.items()})
     theirs = resnet50(num_classes=classes)

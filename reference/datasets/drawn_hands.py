@@ -23,7 +23,7 @@ _FINGERS = ((-18, 1.3), (2, 1.45), (21, 1.3), (42, 1.05), (-62, 1.1))
 
 
 def draw_hands(count: int = 1200, *, side: int = 64, seed: int = 0) -> Dataset:
-    """Draws hands as RGB images, (count, 3, side, side) from 0 to 1: no photos, and easier than photos.
+    """Draws hands as RGB images, (count, 3, side, side) from 0 to 1: no photos.
 
     The hand of class k stretches the first k of index, middle, ring and little finger and thumb. Place, size, turn,
     the fingers' angles and lengths, colours, light and noise are drawn at random.

@@ -72,9 +72,7 @@ def test_what_knows_only_the_way_there_is_refused(layerdiff, tmp_path):
         "error: backward: it is for networks that can be differentiated, got a.safetensors",
         "help: a saved trace and an ONNX file know the way there alone",
     ]
-    with pytest.raises(
-        InputError, match=r"^steps: it is for networks that can be differentiated, got .*a.safetensors"
-    ):
+    with pytest.raises(InputError, match=r"^steps: it is for networks that can be differentiated, got .*a.safetensors"):
         run(str(trace), weights="synthetic", steps=1)
 
 

@@ -10,6 +10,8 @@ import torch
 from steps_kit import SGD, by, judge, small
 from torch import nn
 
+from layerdiff.compare.steps.rounding import sway
+from layerdiff.compare.steps.torch_mover import TorchMover
 from layerdiff.handwritten import numpy_resnet, torch_resnet
 
 SPECS = (
@@ -106,6 +108,32 @@ def test_a_change_of_a_millionth_is_seen(spec):
     # The first bias has no gradient but rounding, and where nothing decays it, nothing can be said of it.
     assert found.wrong >= {name for name, _ in small().named_parameters()} - {"0.bias"}
     assert found.findings["J11"].confirmed
+
+
+def test_a_memory_that_nobody_sees_may_hold_rounding():
+    """Once the loss is nearly zero, what rounding made of the first gradients is large beside those of now."""
+    expected = small()
+    expected[8].weight.data *= 300
+    step = by(lambda p: torch.optim.SGD(p, lr=3.0, momentum=0.99))
+
+    found = judge(step, spec="sgd:lr=3.0,momentum=0.99", expected=expected, actual=summed_otherwise(expected), count=7)
+
+    assert found.verdict == "same", found.wrong
+
+
+def test_a_loss_may_round_as_large_numbers_do():
+    """A probability near 1 less 1 has the rounding of 1, however little is left: gradients are granted that."""
+    expected, x, labels = small().double(), np.zeros((4, 3, 9, 9)), np.array([2, 2, 2, 2])
+    with torch.no_grad():
+        expected[8].bias[2] = 30.0  # what is left is about 1e-13
+    network, copied = (TorchMover(expected, ("sgd", {"lr": 0.1}), blurred=blurred) for blurred in (False, True))
+    before = network.state()
+    network.step(x, labels)
+
+    granted = sway(copied, before, network.state(), network.gradients(), x, labels, "a loss").gradients
+
+    assert np.abs(network.gradients()["8.bias"]).max() < 1e-11
+    assert 2.0**-53 / len(x) < granted["8.bias"] < 1e-13
 
 
 def test_a_network_without_classes_is_refused():

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from layerdiff.compare.harmless import harmless_json, without_surrogates
 from layerdiff.compare.result import SCHEMA, Measure, Report, Run
 from layerdiff.compare.trace import INPUT, Array, Op, Trace
 from layerdiff.errors import InputError
@@ -128,8 +129,12 @@ def _check_header(path: Path, header: _Header, values: Mapping[str, Array]) -> N
 
 
 def run_to_json(run: Run) -> bytes:
-    """The run as JSON; never NaN or Infinity, which are counted instead (`Measure.nonfinite_actual`)."""
-    return msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n"
+    r"""The run as JSON; never NaN or Infinity, which are counted instead (`Measure.nonfinite_actual`).
+
+    It can be printed as it is: what somebody wrote stands in it spelled out (`\u001b`), and is read back as it was.
+    """
+    content = msgspec.json.format(msgspec.json.encode(without_surrogates(run)), indent=1)
+    return (harmless_json(content.decode()) + "\n").encode()
 
 
 def read_run(path: Path) -> Run:

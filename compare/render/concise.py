@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from layerdiff.compare.harmless import harmless, no_commands
 from layerdiff.compare.render.words import answers, input_words
 from layerdiff.compare.result import Run
 
@@ -10,6 +11,7 @@ __all__ = ["render_concise"]
 
 def render_concise(run: Run) -> str:
     """`file:line: layer: status: reason` for each layer that is not same, then the causes and the answers."""
+    run = harmless(run)
     lines = []
     for report in run.reports:
         if report.input is not None:
@@ -30,4 +32,4 @@ def render_concise(run: Run) -> str:
             if tensor.status != "same":
                 lines.append(f"{report.actual}: {tensor.name}: training {tensor.status}: {tensor.reason}")
         lines.extend(f"{report.actual}: {line}" for line in answers(report))
-    return "\n".join(lines)
+    return no_commands("\n".join(lines))

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from layerdiff.compare.harmless import harmless, no_commands
 from layerdiff.compare.render.explained import explained
 from layerdiff.compare.render.findings import findings
 from layerdiff.compare.render.gradients import gradients
@@ -13,7 +14,7 @@ from layerdiff.compare.render.steps import moved
 from layerdiff.compare.render.words import answers, fold, input_words, number, worst_of
 from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
 
-__all__ = ["render_terminal"]
+__all__ = ["details", "render_terminal"]
 
 _MARKS: dict[Status, tuple[str, str]] = {
     "same": (" ", " "),
@@ -45,6 +46,7 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
         ascii_only: marks `x v ?` and three dots instead of signs beyond ASCII.
         every_layer: a row for every layer, not only those around a fault.
     """
+    run = harmless(run)
     style = _Style(width, ascii_only, every_layer)
     lines = [line for note in run.notes for line in _wrapped("note: ", note, style)]
     for i, report in enumerate(run.reports):
@@ -60,7 +62,7 @@ def render_terminal(run: Run, *, width: int = 80, ascii_only: bool = False, ever
         if report.steps is not None:
             lines.extend(moved(report, style.width))
         lines.extend(line for one in answers(report) for line in _answered(one, style))
-    text = "\n".join(lines)
+    text = no_commands("\n".join(lines))
     return _plain(text) if ascii_only else text
 
 
@@ -93,7 +95,7 @@ def _body(report: Report, style: _Style) -> Iterator[str]:
     # What a confirmed cause explains needs no figures of its own, but for the first.
     detailed = [layer for i, layer in enumerate(faults) if i == 0 or layer.layer not in told]
     for layer in detailed[:_DETAILED]:
-        yield from _details(layer)
+        yield from details(layer)
         yield ""
     if len(detailed) > _DETAILED:
         yield f"and {len(detailed) - _DETAILED} more layers; --all lists them, --format json has their figures"
@@ -210,7 +212,8 @@ def _elided(layers: Sequence[LayerResult]) -> Iterator[str]:
         yield f"    ⋮ {count} layers"
 
 
-def _details(layer: LayerResult) -> Iterator[str]:
+def details(layer: LayerResult) -> Iterator[str]:
+    """What is known of one layer that is not same: the reason, the worst element, the evidence, the place."""
     other = f" ({layer.partner})" if layer.partner not in {None, layer.layer} else ""
     yield f"{layer.layer}{other}: {layer.reason}"
     beyond = next((m for m in _by_weight(layer) if m.over or m.nonfinite_actual), None)

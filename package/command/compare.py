@@ -32,6 +32,7 @@ def command(
     scale: float | None,
     until: str | None,
     form: str,
+    stat: bool,
     output: Path | None,
     every_layer: bool,
     ascii_only: bool,
@@ -54,4 +55,4 @@ def command(
         run = Run(environment=dict(expected.metadata), reports=(report,))
     else:
         raise InputError(f"compare: got {', '.join(map(str, files))}, expected two traces or one saved run (.json)")
-    return deliver(run, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)
+    return deliver(run, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only, stat=stat)

@@ -13,6 +13,7 @@ import click
 
 from layerdiff.candidate.stages import finished
 from layerdiff.command.output import ReaderGoneError
+from layerdiff.compare.harmless import printable
 from layerdiff.errors import InputError
 
 __all__ = ["main"]
@@ -22,6 +23,8 @@ _COMMANDS = {
     "shapes": ("shapes", "Two networks' shapes side by side, and why one crashes."),
     "capture": ("capture", "Write the trace of one network on an image."),
     "compare": ("compare", "Compare two traces, or judge a saved run again."),
+    "report": ("report", "Show a saved run in any form, or write it to a file."),
+    "schema": ("schema", "Print the JSON Schema of a saved run."),
     "explain": ("explain", "Say what the code of a finding means, with an example."),
     "classify": ("classify", "Name what an image shows: the five best classes."),
     "weights": ("weights", "Inspect, export and map weights."),
@@ -82,7 +85,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo("\n".join(map(printable, f"error: {message}".split("\n"))), err=True)
     _leave(code)
 
 

@@ -12,6 +12,7 @@ import click
 from layerdiff.candidate.supervise import DEFAULT_TIMEOUT
 
 __all__ = [
+    "REPORT_FORMS",
     "SIZE",
     "candidate_options",
     "image_options",
@@ -22,6 +23,9 @@ __all__ = [
     "use_threads",
     "which_network",
 ]
+
+REPORT_FORMS = ("full", "concise", "json", "markdown", "github", "junit")
+"""Of `compare.render.forms.FORMS`, which is not imported here: `--help` must not wait for it."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -133,18 +137,19 @@ def which_network(default: str) -> Callable[[_F], _F]:
 
 
 def report_options(function: _F) -> _F:
-    """--format, --output, --all and --ascii."""
+    """--format, --stat, --output, --all and --ascii."""
     for option in (
         click.option("--ascii", "ascii_only", is_flag=True, help="No signs beyond ASCII."),
         click.option("--all", "every_layer", is_flag=True, help="A row for every layer."),
+        click.option("--stat", is_flag=True, help="Only the answers."),
         click.option("--output", type=click.Path(path_type=Path), help="Also write the run as JSON to this file."),
         click.option(
             "--format",
             "form",
-            type=click.Choice(["full", "concise", "json"]),
+            type=click.Choice(REPORT_FORMS),
             default="full",
             show_default=True,
-            help="What to print.",
+            help="What to print; see docs/reports.md.",
         ),
     ):
         function = option(function)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from layerdiff.compare.harmless import printable
 from layerdiff.compare.result import Run, exit_code
 from layerdiff.compare.saved import run_to_json, write_file
 from layerdiff.errors import InputError
@@ -23,14 +24,14 @@ class ReaderGoneError(Exception):
 
 
 def say(text: str, *, newline: bool = True) -> None:
-    """Print on stdout, at once.
+    """Print on stdout, at once; signs that would steer a terminal are spelled out.
 
     Raises:
         ReaderGoneError: its reader has gone.
         InputError: it cannot be written to, a full disk for instance.
     """
     try:
-        click.echo(text, nl=newline)
+        click.echo("\n".join(map(printable, text.split("\n"))), nl=newline)
     except BrokenPipeError:
         _forget_stdout()
         raise ReaderGoneError from None
@@ -56,28 +57,32 @@ def check_writable(output: Path | None) -> None:
         raise InputError(f"{output}: cannot be written, expected a file in a folder that exists")
 
 
-def deliver(run: Run, *, form: str, output: Path | None, every_layer: bool, ascii_only: bool) -> int:
+def deliver(
+    run: Run, *, form: str, output: Path | None, every_layer: bool, ascii_only: bool, stat: bool = False
+) -> int:
     """Print the run, write it where asked, and give its exit code."""
-    content = run_to_json(run)
     if output is not None:
-        write_file(output, content)
-    if form == "json":
-        say(content.decode(), newline=False)
-    elif form == "concise":
-        from layerdiff.compare.render.concise import render_concise
-
-        say(render_concise(run))
-    else:
-        from layerdiff.compare.render.terminal import render_terminal
-
-        plain = ascii_only or not _speaks_unicode()
-        columns = shutil.get_terminal_size((100, 24)).columns
-        say(render_terminal(run, width=columns, ascii_only=plain, every_layer=every_layer))
+        write_file(output, run_to_json(run))
+    form = "stat" if stat else form
+    say(in_form(run, form, every_layer=every_layer, ascii_only=ascii_only), newline=False)
     return exit_code(run.verdict)
 
 
+def in_form(run: Run, form: str, *, every_layer: bool, ascii_only: bool) -> str:
+    """The run in one form, as this terminal wants it."""
+    from layerdiff.compare.render.forms import Look, rendered
+
+    look = Look(
+        width=shutil.get_terminal_size((100, 24)).columns,
+        ascii_only=ascii_only or not _speaks_unicode(),
+        every_layer=every_layer,
+        root=str(Path.cwd()),
+    )
+    return rendered(run, form, look)
+
+
 def _speaks_unicode() -> bool:
-    return "utf" in (sys.stdout.encoding or "").lower()
+    return "utf" in (sys.stdout.encoding or "").lower() and os.environ.get("TERM") != "dumb"
 
 
 @contextlib.contextmanager
@@ -92,7 +97,9 @@ def progress() -> Iterator[tuple[Callable[[str, str, int], None], Callable[[str,
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal or console.is_dumb_terminal
+    ) as bar:
         task = bar.add_task("", total=None)
 
         def advance(candidate: str, layer: str, layers: int) -> None:

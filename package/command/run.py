@@ -103,6 +103,7 @@ def command(
     seed: int,
     timeout: float,
     form: str,
+    stat: bool,
     output: Path | None,
     every_layer: bool,
     ascii_only: bool,
@@ -152,4 +153,4 @@ def command(
             on_layer=on_layer,
             on_step=on_step,
         )
-    return deliver(judged, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only)
+    return deliver(judged, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only, stat=stat)

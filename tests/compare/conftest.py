@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,12 @@ import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet18
+
+HERE = str(Path(__file__).parent)
+if HERE not in sys.path:
+    sys.path.insert(
+        0, HERE
+    )  # for made_runs.py: a test imports it, and in importlib mode no test's folder is on the path
 
 
 def trained_looking(network: nn.Module, seed: int = 0) -> nn.Module:

@@ -1,0 +1,165 @@
+"""`layerdiff report` and `layerdiff schema`; what a terminal, a full disk and an interrupt do to a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from layerdiff.compare.render.forms import FORMS, Look, rendered
+from layerdiff.compare.saved import read_run
+from layerdiff.compare.schema import run_schema
+
+SAVED = Path(__file__).parents[1] / "compare" / "saved_runs" / "first.json"
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in {"stat", "github"}])
+def test_a_saved_run_is_shown_in_every_form(layerdiff, form):
+    """What is printed is the form, whole; the exit code says that it was done, whatever the verdict."""
+    done = layerdiff("report", SAVED, "--format", form)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == rendered(read_run(SAVED), form, Look(80))
+
+
+def test_annotations_are_relative_to_where_the_command_runs(layerdiff, tmp_path):
+    """GitHub wants paths as they are in the checkout."""
+    path = tmp_path / "run.json"
+    path.write_text(SAVED.read_text().replace('"net.py:', f'"{tmp_path}/src/net.py:'))
+
+    done = layerdiff("report", path, "--format", "github", cwd=tmp_path)
+
+    assert "::error file=src/net.py,line=14,title=layerdiff C1%3A bn1::eps is 0.01, expected 1e-05" in done.stdout
+
+
+def test_a_run_that_was_saved_is_shown_as_it_was_printed(layerdiff, tmp_path):
+    """`run --output` and then `report` print what `run` printed."""
+    path = tmp_path / "run.json"
+    small = ("--expected", "torchvision:resnet18", "--weights", "synthetic", "--size", "33", "--until", "conv1")
+    run = layerdiff("run", *small, "--actual", "torch", "--output", path)
+
+    assert layerdiff("report", path).stdout == run.stdout
+    assert layerdiff("compare", path, "--stat").stdout == run.stdout.splitlines(keepends=True)[-1]
+
+
+def test_stat_prints_the_answers_alone(layerdiff):
+    """`--stat` is one line for each way."""
+    assert layerdiff("report", SAVED, "--stat").stdout == (
+        "forward   different: 1 layer at fault, 3 inherit, 1 same\n"
+        "backward  different in eval mode: 1 layer at fault, 1 inherits, 3 same\n"
+    )
+
+
+def test_a_report_is_written_to_a_file(layerdiff, tmp_path):
+    """`--output` writes the form that was asked for, and prints nothing."""
+    done = layerdiff("report", SAVED, "--format", "junit", "--output", tmp_path / "out.xml")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "out.xml").read_text() == rendered(read_run(SAVED), "junit")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none.json",), "error: none.json: no such file, expected a run written with --output\n"),
+        ((SAVED, "--output", "none/out.md"),
+         "error: none/out.md: cannot be written, expected a file in a folder that exists\n"),
+    ],
+    ids=["file", "output"],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_in_a_line(layerdiff, arguments, message):
+    """Exit code 2, nothing on stdout."""
+    done = layerdiff("report", *arguments)
+
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+
+
+def test_the_schema_is_printed(layerdiff):
+    """`layerdiff schema` prints the schema that the tests hold the JSON to."""
+    assert json.loads(layerdiff("schema").stdout) == run_schema()
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_the_report_is_as_wide_as_the_terminal(layerdiff, columns):
+    """COLUMNS says how wide."""
+    assert layerdiff("report", SAVED, COLUMNS=str(columns)).stdout == rendered(read_run(SAVED), "full", Look(columns))
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}, {}], ids=["no", "forced", "unset"])
+def test_there_is_no_escape_in_a_report(layerdiff, environment):
+    """A report has no colours that could be wanted or not: marks say it."""
+    assert "\x1b" not in layerdiff("report", SAVED, **environment).stdout
+
+
+def test_a_dumb_terminal_gets_ascii(layerdiff):
+    """TERM=dumb is as good as --ascii."""
+    done = layerdiff("report", SAVED, TERM="dumb")
+
+    assert done.stdout.isascii()
+    assert done.stdout == layerdiff("report", SAVED, "--ascii").stdout
+
+
+def test_a_full_disk_leaves_nothing_half_written_and_is_said(layerdiff, tmp_path):
+    """A file that the disk has no room for is not there afterwards; one that was there is as it was."""
+    (tmp_path / "old.md").write_text("old")
+    shell = 'ulimit -f 8; exec "$0" -P -m layerdiff report "$1" --format json --output "$2"'
+    for name in ("new.json", "old.md"):
+        done = subprocess.run(
+            ["bash", "-c", shell, sys.executable, str(SAVED), name], cwd=tmp_path, capture_output=True, text=True,
+            check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (2, f"error: {name}: cannot be written, got File too large\n")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["old.md"]
+    assert (tmp_path / "old.md").read_text() == "old"
+
+
+def test_a_full_stdout_is_said():
+    """So is a stdout that nothing can be written to."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "layerdiff", "report", str(SAVED)], stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (2, "error: stdout: cannot be written, got No space left on device\n")
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+def interrupt(self, target):
+    raise KeyboardInterrupt
+Path.replace = interrupt
+from layerdiff.command.main import main
+main()
+"""
+
+
+def test_an_interrupt_leaves_nothing_half_written_and_is_said(tmp_path):
+    """Ctrl-C in the middle of writing: exit code 130, a word, and no part of a file."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "report", str(SAVED), "--output", "out.txt"], cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nerror: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_cannot_steer_the_terminal(layerdiff):
+    """What an error repeats of somebody's is spelled out on stderr."""
+    done = layerdiff("report", "\x1b[31mred.json")
+
+    assert done.stderr == "error: \\x1b[31mred.json: no such file, expected a run written with --output\n"
+
+
+def test_a_report_needs_no_torch():
+    """To show a saved run takes no second: torch is not imported."""
+    code = "import sys, layerdiff.command.report, layerdiff.compare.render.forms; print('torch' in sys.modules)"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

@@ -9,6 +9,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():

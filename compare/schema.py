@@ -28,7 +28,7 @@ def run_schema() -> dict[str, Any]:
 
 
 def _in_order(part: Any) -> Any:
-    """The schema as JSON has it, its choices in order: msgspec lists them as a set does, which changes from run to run."""
+    """The schema as JSON has it, its choices in order: msgspec lists them as a set does, in another order each time."""
     if isinstance(part, dict):
         return {key: sorted(one) if key == "enum" else _in_order(one) for key, one in part.items()}
     return [_in_order(one) for one in part] if isinstance(part, list | tuple) else part

@@ -62,7 +62,7 @@ def spoilt(value, payload, theirs=False):
 
 def hostile_runs(payload):
     """Every kind of run, settled anew with the payload in all of its texts."""
-    runs = [spoilt(run, payload) for run in made_runs.runs().values() if run.reports]
+    runs = [spoilt(run, payload) for name, run in made_runs.runs().items() if name in {"different", "several", "crash"}]
     return [replace(run, reports=tuple(settle(report) for report in run.reports)) for run in runs]
 
 

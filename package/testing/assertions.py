@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from layerdiff.errors import InputError
-from layerdiff.testing.recording import current
+from layerdiff.testing.recording import Recorder, current
 
 if TYPE_CHECKING:
     from layerdiff.compare.judge import Dtype
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from layerdiff.compare.result import Report
     from layerdiff.compare.trace import Array, Trace
 
-__all__ = ["as_input", "assert_same_network", "assert_traces_close", "compared", "conclude"]
+__all__ = ["as_input", "assert_same_network", "assert_traces_close", "compared", "conclude", "filed"]
 
 
 def assert_same_network(
@@ -134,10 +134,25 @@ def conclude(report: Report) -> None:
 
     recorder = current()
     left = [one for one in differences(report) if recorder.accepts(one) is None]
-    link = recorder.filed(report, failed=bool(left))
+    link, problem = filed(recorder, report, failed=bool(left))
     if left:
         recorder.failed_for(left, link)
-        raise AssertionError(failure(report, left, link))
+        raise AssertionError(failure(report, left, link, problem))
+
+
+def filed(recorder: Recorder, report: Report, *, failed: bool) -> tuple[str, str]:
+    """The link to the report, where it is kept; and why it could not be written, which hides no failure.
+
+    Raises:
+        InputError: it could not be written, and nothing failed that could say so.
+    """
+    __tracebackhide__ = True
+    try:
+        return recorder.filed(report, failed=failed), ""
+    except InputError as error:
+        if not failed:
+            raise error.with_traceback(None) from None
+        return "", str(error)
 
 
 def as_input(x: Any) -> Array:

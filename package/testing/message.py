@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from layerdiff.compare.harmless import harmless
+from layerdiff.compare.harmless import harmless, printable
 from layerdiff.compare.render.words import number
 from layerdiff.compare.result import LayerResult, Measure, Report
 from layerdiff.testing.differences import Difference
@@ -15,16 +15,18 @@ __all__ = ["failure"]
 _NAMED = 5
 
 
-def failure(report: Report, found: Sequence[Difference], link: str = "") -> str:
+def failure(report: Report, found: Sequence[Difference], link: str = "", problem: str = "") -> str:
     """The message for what is different.
 
     Args:
         report: settled.
         found: what of it the test fails for; at least one.
         link: where the whole report is; empty for nowhere.
+        problem: why it could not be written, where it should have been.
     """
     report, found = harmless(report), harmless(tuple(found))
-    return "\n".join(line for line in _lines(report, found, link) if line)
+    lines = [line for line in _lines(report, found, link) if line]
+    return "\n".join([*lines, f"note: its report was not written: {printable(problem)}"] if problem else lines)
 
 
 def _lines(report: Report, found: Sequence[Difference], link: str) -> Iterator[str]:

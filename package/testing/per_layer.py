@@ -27,7 +27,7 @@ def each_layer(expected: Any, x: Any, **options: Any) -> Callable[[Callable[...,
     What belongs to no layer, such as what the network returns, is the last layer's.
 
     The function is called once in a process, and so is the comparison. Ids are known without it: the expected network
-    is run on meta tensors, which have shapes and no values.
+    is run on meta tensors, which have shapes and no values; one in NumPy is run on zeros.
 
     Args:
         expected: the reference in eval mode, or a function that makes it; called once in a process.
@@ -60,6 +60,7 @@ class _Done:
     report: Report | None = None
     error: BaseException | None = None
     link: str = ""
+    problem: str = ""
 
 
 @dataclass
@@ -131,7 +132,7 @@ class Layers:
         if done.report is None:
             first = (str(done.error).splitlines() or ["no message"])[0]
             pytest.fail(f"{layer}: not compared: {type(done.error).__name__}: {first}", pytrace=False)
-        self._conclude(layer, done.report, done.link)
+        self._conclude(layer, done.report, done)
 
     def _compared(self, make: Callable[[], Any]) -> Report:
         from layerdiff.testing.assertions import compared
@@ -148,15 +149,16 @@ class Layers:
         return report
 
     def _file(self, done: _Done) -> None:
+        from layerdiff.testing.assertions import filed
         from layerdiff.testing.differences import differences
 
         assert done.report is not None
         recorder = current()
         failed = any(recorder.accepts(one) is None for one in differences(done.report))
-        done.link = recorder.filed(done.report, failed=failed)
+        done.link, done.problem = filed(recorder, done.report, failed=failed)
         recorder.used.clear()
 
-    def _conclude(self, layer: str, report: Report, link: str) -> None:
+    def _conclude(self, layer: str, report: Report, done: _Done) -> None:
         __tracebackhide__ = True
         import pytest
 
@@ -168,8 +170,8 @@ class Layers:
         entries = {one: recorder.accepts(one) for one in mine}
         left = [one for one, entry in entries.items() if entry is None]
         if left:
-            recorder.failed_for(left, link)
-            pytest.fail(failure(report, left, link), pytrace=False)
+            recorder.failed_for(left, done.link)
+            pytest.fail(failure(report, left, done.link, done.problem), pytrace=False)
         stale = [one for one in recorder.known if self._is_of(one.layer, layer) and one not in recorder.used]
         if stale:
             pytest.fail(stale_words(stale[0].layer, stale[0].where), pytrace=False)

@@ -149,6 +149,16 @@ def test_markdown_has_no_markup_of_theirs(payload):
         assert no_commands("x" + printable(payload))[1:] in "".join(found.texts)
 
 
+def test_no_fence_of_theirs_ends_ours():
+    """The fold's fence is longer than any row of backticks in the report."""
+    for run in hostile_runs("`" * 7 + "\n"):
+        text = render_markdown(run)
+        fences = re.findall(r"^(`+)text$", text, re.MULTILINE)
+
+        assert [len(fence) for fence in fences] == [8, 8]
+        assert "`" * 7 + "\\n" in text
+
+
 def test_nobody_is_called_and_nothing_linked():
     """What GitHub turns into a link or a call stands in code, where it does not."""
     for run in hostile_runs(PAYLOADS["somebody"]):

@@ -121,13 +121,15 @@ class Session:
 
 def in_session(folder: Path, *arguments: str, command=(sys.executable,), **environment: str) -> Session:
     """Run pytest in a folder."""
-    (folder / "log.txt").unlink(missing_ok=True)
+    for name in ("log.txt", "junit.xml"):
+        (folder / name).unlink(missing_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "CI", "GITHUB"))}
     done = subprocess.run(
         [*command, "-m", "pytest", "--junit-xml=junit.xml", *arguments],
         cwd=folder, env={**kept, "OMP_NUM_THREADS": "1", "COLUMNS": "80", **environment}, capture_output=True,
         text=True, check=False, timeout=600,
     )  # fmt: skip
+    assert (folder / "junit.xml").exists(), done.stdout + done.stderr
     tests = {}
     for case in Xml.parse(folder / "junit.xml").iter("testcase"):
         outcome = case[0] if len(case) else None

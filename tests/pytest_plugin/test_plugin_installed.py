@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,10 +19,11 @@ PARTS = ("package", "reference", "handwritten", "compare", "pyproject.toml", "RE
 
 
 def pip(*arguments: object) -> None:
-    """Run pip, which may ask no index."""
+    """Run pip, which may ask no index, nor look at what somebody else's path leads to."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-m", "pip", *map(str, arguments), "--no-deps", "--no-index", "--disable-pip-version-check"],
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -41,10 +43,12 @@ def fresh_python(folder: Path) -> Path:
     home = folder / "venv"
     venv.create(home, with_pip=False)
     pip("--python", home / "bin" / "python", "install", wheel)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
+    python = home / "bin" / "python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.check_output([python, "-I", "-c", code], text=True).strip()
     # Behind its own: what the wheel brings is found first.
-    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return home / "bin" / "python"
+    (Path(site) / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
 
 
 def test_the_wheel_alone_brings_it_and_two_workers_find_what_one_process_does(tmp_path):

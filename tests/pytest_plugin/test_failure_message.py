@@ -114,6 +114,22 @@ def test_a_comparison_fails_unless_all_of_it_is_known():
     assert current().known == ()
 
 
+@pytest.mark.parametrize(("keep", "kept"), [("failed", [True, False]), ("all", [True, True]), ("none", [False, False])])
+def test_reports_are_kept_as_the_session_wants_it(tmp_path, keep, kept):
+    """Of comparisons that fail, of all, or of none; each test has a folder of its own, the second report a number."""
+    for name, report in (("fails", DIFFERENT), ("passes", REPORTS["same 0"])):
+        recorder = Recorder(name, folder=tmp_path, keep=keep)
+        links = [recorder.filed(report, failed=name == "fails") for _ in range(2)]
+        files = sorted(path.name for path in folder_of(tmp_path, name).glob("*"))
+
+        assert bool(files) == kept[name == "passes"]
+        if files:
+            assert files == ["report.json", "report.md", "report_2.json", "report_2.md"]
+            assert [link.rpartition("/")[2] for link in links] == ["report.md", "report_2.md"]
+        else:
+            assert links == ["", ""]
+
+
 def test_a_report_that_cannot_be_written_hides_no_failure(tmp_path):
     """The message says both; where nothing else failed, that the report is lacking is the error."""
     (tmp_path / "file").write_text("in the way")

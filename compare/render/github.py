@@ -68,6 +68,9 @@ def _of_report(report: Report, root: str) -> Iterator[str]:
     for back in report.gradients.layers if report.gradients is not None else ():
         if back.status in {"fault", "missing", "unjudged"} and back.layer not in told:
             yield annotation("error", f"layerdiff: backward {back.layer}", back.reason, back.source, root)
+    for tensor in report.steps.tensors if report.steps is not None else ():
+        if tensor.status != "same" and tensor.name not in told:
+            yield annotation("error", f"layerdiff: training {tensor.name}", tensor.reason)
     for doubt in report.doubts:
         yield annotation("warning", "layerdiff: doubt", doubt)
 

@@ -73,6 +73,8 @@ def _cases(report: Report) -> Iterator[_Case]:
         yield _Case("extra", extra.layer, "failure", words, extra.source or "")
     if report.gradients is not None:
         yield from (_gradient(layer) for layer in report.gradients.layers)
+    for tensor in report.steps.tensors if report.steps is not None else ():
+        yield _Case("training", tensor.name, _OUTCOMES[tensor.status], tensor.reason)
     said = "; ".join(answers(report))
     more = [report.output, report.crash or "", *report.doubts, *report.notes]
     yield _Case("network", "verdict", _OF_VERDICT[report.verdict], said, "\n".join(line for line in more if line))

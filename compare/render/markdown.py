@@ -91,6 +91,9 @@ def _rows(report: Report) -> Iterator[str]:
     for back in report.gradients.layers if report.gradients is not None else ():
         if back.status in {"fault", "missing", "unjudged"}:
             yield _row(back.layer, f"backward {back.status}", back.reason, back.source)
+    for tensor in report.steps.tensors if report.steps is not None else ():
+        if tensor.status != "same":
+            yield _row(tensor.name, f"training {tensor.status}", tensor.reason, None)
 
 
 def _row(layer: str, status: str, reason: str, source: str | None) -> str:

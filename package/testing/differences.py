@@ -17,8 +17,8 @@ class Difference:
     """One thing for which a network is not the same.
 
     Attributes:
-        place: a layer's id; `backward LAYER` for its gradients; or `input`, `forward pass`, `output`, `weights` or
-            `network` for what belongs to no layer.
+        place: a layer's id; `backward LAYER` for its gradients; `training TENSOR` for what training makes of a tensor;
+            or `input`, `forward pass`, `output`, `weights` or `network` for what belongs to no layer.
         words: what is different there, in a line.
         codes: of the causes that were confirmed for it.
         cause: the first of these causes, with its title; empty where there is none.
@@ -41,7 +41,7 @@ def differences(report: Report) -> tuple[Difference, ...]:
 
     What merely inherits and what was not reached is none: something else is the reason for it.
     """
-    found = (*_before(report), *_of_layers(report), *_of_the_whole(report), *_back(report))
+    found = (*_before(report), *_of_layers(report), *_of_the_whole(report), *_back(report), *_training(report))
     if not found and report.verdict != "same":
         return (Difference("network", "; ".join(answers(report)), judged=report.verdict == "different"),)
     return found
@@ -83,6 +83,13 @@ def _back(report: Report) -> Iterator[Difference]:
             judged = layer.status != "unjudged"
             found = _with_causes(layer.layer, layer.reason, layer.source, report.findings, judged=judged)
             yield replace(found, place=f"backward {layer.layer}")
+
+
+def _training(report: Report) -> Iterator[Difference]:
+    for tensor in report.steps.tensors if report.steps is not None else ():
+        if tensor.status != "same":
+            found = _with_causes(tensor.name, tensor.reason, None, report.findings, judged=tensor.status != "unjudged")
+            yield replace(found, place=f"training {tensor.name}")
 
 
 def _with_causes(

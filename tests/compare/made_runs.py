@@ -15,6 +15,8 @@ from layerdiff.compare.result import (
     Measure,
     Report,
     Run,
+    Steps,
+    StepTensor,
 )
 from layerdiff.compare.shape_errors.explanation import Explanation
 from layerdiff.compare.verdict import settle
@@ -113,6 +115,18 @@ def gradients():
     )  # fmt: skip
 
 
+def steps():
+    """One step of training that makes another tensor of a weight, and leaves another one right."""
+    wrong = Measure("activations", "float64", 64, 64, 0.5, 3e9, (3,), 1.0, 1.5, 1e-10)
+    right = replace(wrong, over=0, max_abs=0.0, ratio=0.0, actual=1.0)
+    tensors = (
+        StepTensor("fc.weight", "parameter", (wrong,)),
+        StepTensor("fc.bias", "parameter", (right,)),
+        StepTensor("fc.weight.momentum_buffer", "remembered", (), ("it remembers nothing",)),
+    )
+    return Steps("SGD(lr=0.1, momentum=0.9)", 1, tensors)
+
+
 ENVIRONMENT = {"layerdiff": "0.1.0", "torch": "2.15.0", "numpy": "2.4.6", "seed": "0"}
 EXPLANATION = Explanation(
     "M1", "the flatten gives 8192 features, the linear takes 2048", "fc", "8192 = 2048*2*2", "pool to 1x1",
@@ -134,6 +148,7 @@ def runs():
             made(layers=clean(), gradients=gradients()),
             made(layers=clean(), doubts=("fc.weight fits two places",), output_known=False),
             made(layers=(*clean(), lost), output="it returns a tuple of 2, expected one tensor"),
+            made(layers=clean(), steps=steps()),
             made(layers=clean(), input=InputResult("prepare.py:prepare", (1, 3, 8, 8), (1, 3, 9, 9), None)),
         )),
         "crash": Run(ENVIRONMENT, (made(layers=(*clean(), lost), crash=CRASH, explanation=EXPLANATION),)),

@@ -42,7 +42,7 @@ EACH = pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
 _THEIRS = {
     "expected", "actual", "layer", "partner", "source", "text", "title", "change", "how", "crash", "output", "of",
     "layers", "inputs", "problems", "differences", "written_as", "notes", "evidence", "equally", "doubts", "until",
-    "arithmetic", "repaired", "partners",
+    "arithmetic", "repaired", "partners", "name", "optimizer",
 }  # fmt: skip
 
 

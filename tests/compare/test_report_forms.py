@@ -226,7 +226,7 @@ def test_stat_is_the_answers_alone():
     """One line for a network; with its name where there are several."""
     assert render_stat(RUNS["different"]) == "different: 2 layers at fault, 1 too many, 6 inherit, 9 same"
     lines = render_stat(RUNS["several"]).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 7
     assert all(line.startswith("net.py:resnet18, float32 and float64: ") for line in lines)
 
 

@@ -1,0 +1,189 @@
+"""A residual network for inference alone, as fast as NumPy lets it be: one plan for each shape of batch."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from layerdiff.handwritten._checks import refusal
+from layerdiff.handwritten.configurations import Configuration, configuration
+from layerdiff.handwritten.fused.blas import has_small_kernels
+from layerdiff.handwritten.fused.parts import parts_of
+from layerdiff.handwritten.fused.plan import Plan
+from layerdiff.handwritten.fused.team import Team
+from layerdiff.handwritten.fused.tricks import Tricks
+from layerdiff.handwritten.fused.workshop import WeightStore, Workshop
+from layerdiff.handwritten.numpy_ops._arrays import Array
+from layerdiff.handwritten.numpy_resnet import ResNet
+
+__all__ = ["FusedResNet", "build", "usable_cpus"]
+
+_PLANS = 4
+
+
+class FusedResNet:
+    """Classifies images as `numpy_resnet.ResNet` does, to within rounding, by other means.
+
+    The textbook network computes every layer for itself and keeps what it gives. This one computes the logits alone:
+    batch norms are folded away, channels come last, arrays are allocated once, and what to do is a list of calls.
+    Each of the ideas has a file of its own beside this one; `tricks` says which are in use.
+
+    The same network gives the same bits for the same images, with any number of threads.
+
+    Args:
+        config: which network of the family.
+        state: its weights by torchvision's names, in any floating dtype; they are copied.
+        threads: that share the work, all usable CPUs unless given.
+        tricks: the ideas in use.
+        dtype: of the images and of all that is computed, float32 or float64.
+
+    Raises:
+        ValueError: tensors are missing, unexpected, misshapen, not floating or not finite, or an argument is of no use;
+            all problems of a kind are listed.
+    """
+
+    def __init__(
+        self,
+        config: Configuration,
+        state: Mapping[str, Array],
+        *,
+        threads: int | None = None,
+        tricks: Tricks | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.dtype = _checked_dtype(dtype)
+        self.threads = _checked_threads(threads)
+        self.tricks = tricks or Tricks()
+        self._channels, classes = _ends(state)
+        twin = ResNet(config, num_classes=classes, in_channels=self._channels, stem_bias="conv1.bias" in state)
+        twin.load_state_dict(state)
+        self._parts = parts_of(config, twin.state_dict())
+        self._weights = WeightStore(self.dtype)
+        self._team = Team(self.threads)
+        self._plans: OrderedDict[tuple[tuple[int, ...], bool], Plan] = OrderedDict()
+        self._busy = threading.Lock()
+
+    def __call__(self, x: Array) -> Array:
+        """The logits of `x`.
+
+        Args:
+            x: (n, c, h, w), the network's dtype, normalised as the weights' recipe says.
+
+        Returns:
+            (n, classes), dtype of `x`. An image that holds NaN has logits of NaN.
+
+        Raises:
+            ValueError: not such images; all that is wrong is listed.
+        """
+        self._check(x)
+        with self._busy:
+            return self._plan(x.shape)(x)
+
+    def blocks(self, x: Array) -> dict[str, Array]:
+        """What comes out of the pooling ("maxpool"), of every block ("layer1.0.relu_2", ...) and at the end ("fc").
+
+        Args:
+            x: as for a call.
+
+        Returns:
+            By torchvision's names, fresh (n, c, h, w) arrays, the logits (n, classes).
+
+        Raises:
+            ValueError: as for a call.
+        """
+        self._check(x)
+        with self._busy:
+            return self._plan(x.shape, keep=True).blocks(x)
+
+    def plan(self, shape: tuple[int, int, int, int]) -> Plan:
+        """The plan for batches of `shape`, to be looked at; it is made now if there is none yet."""
+        with self._busy:
+            return self._plan(shape)
+
+    def _plan(self, shape: tuple[int, ...], *, keep: bool = False) -> Plan:
+        if (shape, keep) not in self._plans:
+            self._plans[shape, keep] = self._made(shape, keep=keep)
+            while len(self._plans) > _PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end((shape, keep))
+        return self._plans[shape, keep]
+
+    def _made(self, shape: tuple[int, ...], *, keep: bool) -> Plan:
+        n, c, h, w = shape
+        blocked = self.tricks.blocked
+        small = has_small_kernels() if blocked == "auto" else blocked == "always"
+        shop = Workshop(n, self.threads, self.tricks, small=small, weights=self._weights)
+        return Plan(self._parts, (n, c, h, w), shop, self._team, keep=keep)
+
+    def _check(self, x: Array) -> None:
+        array = isinstance(x, np.ndarray)
+        problems = []
+        if not array:
+            problems.append(f"not an array but {type(x).__name__}")
+        if array and x.dtype != self.dtype:
+            problems.append(f"dtype {x.dtype} instead of {self.dtype}")
+        if array and x.ndim != 4:
+            problems.append(f"shape {x.shape}, not (n, c, h, w)")
+        if array and x.ndim == 4 and x.shape[1] != self._channels:
+            problems.append(f"{x.shape[1]} channels instead of {self._channels}")
+        if array and 0 in x.shape:
+            problems.append(f"no pixels in shape {x.shape}")
+        if problems:
+            raise refusal(
+                f"FusedResNet: not images for this network, got {'; '.join(problems)}, "
+                f"expected {self.dtype} of (n, {self._channels}, h, w)",
+                help="channels come first, and x.astype(np.float32) converts; one image is a batch of one with x[None]",
+            )
+
+
+def build(
+    name: str,
+    state: Mapping[str, Array],
+    *,
+    threads: int | None = None,
+    tricks: Tricks | None = None,
+    dtype: DTypeLike = np.float32,
+) -> FusedResNet:
+    """The network called `name` with the weights `state`; see `FusedResNet`.
+
+    Raises:
+        ValueError: there is none of that name, or as `FusedResNet`.
+    """
+    return FusedResNet(configuration(name), state, threads=threads, tricks=tricks, dtype=dtype)
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _ends(state: Mapping[str, Array]) -> tuple[int, int]:
+    """Channels of the images and classes, as the weights have them; where those are amiss, what is usual."""
+    first, last = np.shape(state.get("conv1.weight", ())), np.shape(state.get("fc.weight", ()))
+    return first[1] if len(first) == 4 else 3, last[0] if len(last) == 2 else 1000
+
+
+def _checked_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
+    for usable in (np.dtype(np.float32), np.dtype(np.float64)):
+        if np.dtype(dtype) == usable:
+            return usable
+    raise refusal(
+        f"FusedResNet: unusable dtype, got {np.dtype(dtype)}, expected float32 or float64",
+        help="the matrix products of NumPy are fast in these two",
+    )
+
+
+def _checked_threads(threads: int | None) -> int:
+    found = usable_cpus() if threads is None else threads
+    if found < 1:
+        raise refusal(
+            f"FusedResNet: unusable threads, got {found}, expected at least 1",
+            help="leave it out for all CPUs that this process may use",
+        )
+    return found

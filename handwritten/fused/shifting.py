@@ -1,0 +1,80 @@
+"""The rectifier in one pass, its bias riding along inside the block.
+
+Bias and rectifier are two passes over the numbers. One is enough:
+
+    max(raw + b, 0) = max(raw, -b) + b
+
+and the b that is left over is the same for all pixels of a channel, so the next convolution can take it into its own
+bias: its weights, summed over the taps, times b. Where that convolution pads with zeros the shifted image is padded
+with -b, for that is what zero became. The result of a block is never shifted: over a whole network such shifts would
+add up to values far larger than the activations, and the difference of large numbers is a bad way to hold a small one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layerdiff.handwritten.fused.calls import Call, call
+from layerdiff.handwritten.fused.folding import Kernel
+from layerdiff.handwritten.numpy_ops._arrays import Array
+
+__all__ = ["Finish", "carried", "finish_of", "shift_of"]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done to the products of a convolution: a bias, a rectifier.
+
+    Attributes:
+        bias: (c,).
+        least: (c,): what the rectifier lets nothing fall below, zero or -bias.
+        shifted: whether the bias is left to the next convolution.
+        rectified: whether there is a rectifier.
+    """
+
+    bias: Array
+    least: Array
+    shifted: bool = False
+    rectified: bool = True
+
+    def calls(self, raw: Array, out: Array, columns: slice, identity: Array | None = None) -> list[Call]:
+        """From `raw` to `out`, (..., channels) of the same shape, possibly the same array; only the `columns`.
+
+        Args:
+            raw: the products.
+            out: where the result goes.
+            columns: the channels at work.
+            identity: what passed by the block and is added before the rectifier.
+        """
+        raw, out = raw[..., columns], out[..., columns]
+        least, bias = self.least[columns], self.bias[columns]
+        if self.shifted:
+            return [call(np.maximum, raw, least, out=out)]
+        added = [] if identity is None else [call(np.add, raw, identity[..., columns], out=out)]
+        added.append(call(np.add, out if added else raw, bias, out=out))
+        return [*added, call(np.maximum, out, least, out=out)] if self.rectified else added
+
+    def of(self, first: int, last: int) -> Finish:
+        """The same for some of the channels."""
+        return replace(self, bias=self.bias[first:last], least=self.least[first:last])
+
+
+def finish_of(kernel: Kernel, dtype: np.dtype[np.floating], *, shifted: bool = False, rectified: bool = True) -> Finish:
+    """What follows the products of `kernel`, computed in `dtype`."""
+    bias = kernel.bias.astype(dtype)
+    return Finish(bias, -bias if shifted else np.zeros_like(bias), shifted, rectified)
+
+
+def shift_of(finish: Finish) -> NDArray[np.float64]:
+    """(c,): by how much what `finish` leaves is too small."""
+    return np.asarray(finish.bias if finish.shifted else np.zeros_like(finish.bias), dtype=np.float64)
+
+
+def carried(kernel: Kernel, shift: NDArray[np.float64]) -> Kernel:
+    """`kernel` for an image that is `shift` (c_in,) too small: the same result, by another bias."""
+    of_group = shift.reshape(kernel.groups, -1)
+    taps = kernel.weight.sum(axis=(2, 3)).reshape(kernel.groups, -1, of_group.shape[1])
+    return replace(kernel, bias=kernel.bias + np.einsum("goi,gi->go", taps, of_group).reshape(-1))

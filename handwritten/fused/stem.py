@@ -1,0 +1,108 @@
+"""The stem: the 7x7 convolution by patches, then the pooling, then the rectifier.
+
+The largest of some values plus a bias, rectified, is the largest value plus the bias, rectified: both grow with the
+value, rounded or not. So pooling comes first, and bias and rectifier work on a quarter of the pixels. Pooling takes
+the largest of three columns, then of three rows, which is fewer comparisons than of nine values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from layerdiff.handwritten.fused.bands import Band
+from layerdiff.handwritten.fused.blocks import cut_product, is_late
+from layerdiff.handwritten.fused.calls import Call, call, copy
+from layerdiff.handwritten.fused.folding import Kernel
+from layerdiff.handwritten.fused.images import Image
+from layerdiff.handwritten.fused.patches import matrix_of, windows
+from layerdiff.handwritten.fused.products import product, scratch_size
+from layerdiff.handwritten.fused.shifting import finish_of
+from layerdiff.handwritten.fused.workshop import Workshop
+from layerdiff.handwritten.numpy_ops._arrays import Array
+
+__all__ = ["stem"]
+
+
+def stem(shop: Workshop, kernel: Kernel, x: Array, room: Callable[[int, int], Image]) -> Image:
+    """Adds the steps from the images to the first block.
+
+    Args:
+        shop: where the plan is made.
+        kernel: 7x7, stride 2, padding 3.
+        x: (n, c, h, w), where the images will lie.
+        room: makes an image of so many rows and columns for the result.
+
+    Returns:
+        (n, h/4, w/4, c_out), rounded up twice.
+    """
+    n, channels, h, w = x.shape
+    p = kernel.padding
+    framed = shop.framed(h, w, (p, p, p), np.zeros(channels, dtype=shop.dtype))
+    shop.alone([copy(x.transpose(0, 2, 3, 1), framed.inside)])
+    height, width = kernel.output_size(h), kernel.output_size(w)
+    pooled = shop.memory.take(n, height, _halved(width), kernel.out_channels)
+    _convolve(shop, kernel, framed, pooled, width)
+    out = room(_halved(height), _halved(width))
+    finish = finish_of(kernel, shop.dtype)
+
+    def pool(band: Band, thread: int) -> list[Call]:
+        there = out.inside[band.index]
+        return [
+            *_largest_of_three(np.moveaxis(pooled[slice(*band.images)], 1, 0), np.moveaxis(there, 1, 0), *band.rows),
+            *finish.calls(there, there, slice(None)),
+        ]
+
+    shop.by_bands(shop.bands(out.height, out.width), pool, local=True)
+    shop.say("maxpool", "3 columns, then 3 rows", "then bias and ReLU: fewer pixels")
+    return out
+
+
+def _convolve(shop: Workshop, kernel: Kernel, framed: Image, pooled: Array, width: int) -> None:
+    """The convolution and the pooling of columns, (n, height, width/2, c_out)."""
+    n, height, _, columns = pooled.shape
+    seen = windows(framed, kernel, height, width)
+    depth = kernel.weight[0].size
+    bands = shop.bands(height, width)
+    rows = max(band.count for band in bands) * width
+    late = is_late(n * height * width)
+    blocks = cut_product(rows, depth, columns, small=shop.small, late=late)
+    weights = shop.weights.get(kernel.name, blocks, lambda: matrix_of(kernel))
+
+    def make(band: Band, thread: int) -> list[Call]:
+        part, pixels = seen[band.index], band.count * width
+        patches = shop.scratch(thread, "patches", part.size)
+        raw = shop.scratch(thread, "raw", pixels * columns)
+        pieces = shop.scratch(thread, "pieces", scratch_size(pixels, weights))
+        every = slice(0, weights.column_blocks)
+        across = raw.reshape(*part.shape[:3], columns)
+        return [
+            copy(part, patches.reshape(part.shape)),
+            *product(patches.reshape(pixels, depth), weights, raw.reshape(pixels, columns), every, pieces),
+            *_largest_of_three(np.moveaxis(across, 2, 0), np.moveaxis(pooled[band.index], 2, 0), 0, pooled.shape[2]),
+        ]
+
+    shop.by_bands(bands, make)
+    shop.say(kernel.name, f"patches {blocks}", f"{kernel.size}x{kernel.size}, stride {kernel.stride}")
+
+
+def _largest_of_three(values: Array, out: Array, first: int, last: int) -> list[Call]:
+    """`out[i - first]`, the largest of `values[2i - 1]`, `values[2i]`, `values[2i + 1]`, as far as there are such."""
+    length = len(values)
+    calls = []
+    inside = min(last, length // 2)  # windows whose last value there is
+    if first < inside:
+        even, odd = values[2 * first : 2 * inside : 2], values[2 * first + 1 : 2 * inside : 2]
+        calls.append(call(np.maximum, even, odd, out=out[: inside - first]))
+    if inside < last:
+        calls.append(copy(values[2 * inside :], out[inside - first :]))
+    start = max(first, 1)
+    if start < last:
+        before = values[2 * start - 1 : 2 * last - 1 : 2]
+        calls.append(call(np.maximum, out[start - first :], before, out=out[start - first :]))
+    return calls
+
+
+def _halved(size: int) -> int:
+    return (size + 1) // 2

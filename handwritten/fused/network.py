@@ -58,7 +58,7 @@ class FusedResNet:
     ) -> None:
         self.dtype = _checked_dtype(dtype)
         self.threads = _checked_threads(threads)
-        self.tricks = tricks or Tricks()
+        self.tricks = _checked_tricks(tricks or Tricks())
         self._channels, classes = _ends(state)
         twin = ResNet(config, num_classes=classes, in_channels=self._channels, stem_bias="conv1.bias" in state)
         twin.load_state_dict(state)
@@ -165,8 +165,8 @@ def usable_cpus() -> int:
 
 def _ends(state: Mapping[str, Array]) -> tuple[int, int]:
     """Channels of the images and classes, as the weights have them; where those are amiss, what is usual."""
-    first, last = np.shape(state.get("conv1.weight", ())), np.shape(state.get("fc.weight", ()))
-    return first[1] if len(first) == 4 else 3, last[0] if len(last) == 2 else 1000
+    first, last = np.shape(state.get("conv1.weight", ())), np.shape(state.get("fc.weight", state.get("fc.bias", ())))
+    return first[1] if len(first) == 4 else 3, last[0] if last else 1000
 
 
 def _checked_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
@@ -177,6 +177,15 @@ def _checked_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
         f"FusedResNet: unusable dtype, got {np.dtype(dtype)}, expected float32 or float64",
         help="the matrix products of NumPy are fast in these two",
     )
+
+
+def _checked_tricks(tricks: Tricks) -> Tricks:
+    if tricks.blocked not in {"auto", "always", "never"}:
+        raise refusal(
+            f"FusedResNet: unknown way to block products, got {tricks.blocked!r}, expected auto, always or never",
+            help="auto asks the BLAS what kernels it has",
+        )
+    return tricks
 
 
 def _checked_threads(threads: int | None) -> int:

@@ -13,6 +13,8 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 
 __all__ = ["Weights", "lay_out", "product", "scratch_size"]
 
+_CACHE = 1 << 20  # bytes that stay close to a core
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -50,7 +52,8 @@ def lay_out(matrix: NDArray[np.float64], blocks: Blocks, out: Array) -> Weights:
 def scratch_size(rows: int, weights: Weights) -> int:
     """How many values `product` needs to put its pieces down, for so many rows over all leading axes."""
     pieces = weights.blocks.pieces
-    return rows * weights.columns * pieces if pieces > 1 else 0
+    width = weights.blocks.columns
+    return pieces * rows * width * _at_a_time(pieces * rows * width, weights) if pieces > 1 else 0
 
 
 def product(left: Array, weights: Weights, out: Array, columns: slice, scratch: Array) -> list[Call]:
@@ -86,12 +89,31 @@ def _whole(left: Array, weights: Weights, out: Array, height: int, columns: slic
     target = out[..., first : first + count]
     if pieces == 1:
         return [call(np.matmul, a[0], b[0], out=_blocked(target, height, width))]
-    size = pieces * target.size
-    parts = scratch[:size].reshape(pieces, *target.shape)
-    return [
-        call(np.matmul, a, b, out=_blocked(parts, height, width)),
-        call(np.add.reduce, parts, axis=0, out=target),
-    ]
+    step = _at_a_time(pieces * left[..., 0].size * width, weights)
+    calls: list[Call] = []
+    for i in range(0, count // width, step):
+        own = target[..., i * width : (i + step) * width]
+        parts = scratch[: pieces * own.size].reshape(pieces, *own.shape)
+        calls.append(call(np.matmul, a, b[..., i : i + step, :, :], out=_blocked(parts, height, width)))
+        calls += _add_up(parts, own)
+    return calls
+
+
+def _at_a_time(size: int, weights: Weights) -> int:
+    """For how many blocks of columns the pieces stay in the cache, `size` values for each."""
+    return min(weights.column_blocks, max(1, _CACHE // (size * weights.values.itemsize)))
+
+
+def _add_up(parts: Array, out: Array) -> list[Call]:
+    """The sum over the first axis, halves onto each other, which NumPy does faster than a reduction."""
+    calls: list[Call] = []
+    count = len(parts)
+    while count > 2:
+        half = count // 2
+        rest = count - half
+        calls.append(call(np.add, parts[:half], parts[rest:count], out=parts[:half]))
+        count = rest
+    return [*calls, call(np.add, parts[0], parts[1], out=out)]
 
 
 def _blocked(out: Array, height: int, width: int) -> Array:

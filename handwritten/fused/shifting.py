@@ -23,6 +23,8 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 
 __all__ = ["Finish", "carried", "finish_of", "shift_of"]
 
+_TOGETHER = 16 << 10  # bytes, so that the bias stays in the first cache
+
 
 @dataclass(frozen=True)
 class Finish:
@@ -50,16 +52,35 @@ class Finish:
             identity: what passed by the block and is added before the rectifier.
         """
         raw, out = raw[..., columns], out[..., columns]
-        least, bias = self.least[columns], self.bias[columns]
+        calls = [] if identity is None else [call(np.add, raw, identity[..., columns], out=out)]
+        pixels = _together(raw.shape[-2], raw.shape[-1] * raw.itemsize)
+        bias, least = (np.tile(values[columns], (pixels, 1)) for values in (self.bias, self.least))
+        raw, out = (_by_pixels(values, pixels) for values in (raw, out))
         if self.shifted:
             return [call(np.maximum, raw, least, out=out)]
-        added = [] if identity is None else [call(np.add, raw, identity[..., columns], out=out)]
-        added.append(call(np.add, out if added else raw, bias, out=out))
-        return [*added, call(np.maximum, out, least, out=out)] if self.rectified else added
+        calls.append(call(np.add, out if calls else raw, bias, out=out))
+        return [*calls, call(np.maximum, out, least, out=out)] if self.rectified else calls
 
     def of(self, first: int, last: int) -> Finish:
         """The same for some of the channels."""
         return replace(self, bias=self.bias[first:last], least=self.least[first:last])
+
+
+def _together(width: int, size: int) -> int:
+    """How many of `width` pixels in a row, of `size` bytes each, are worked on together: a divisor.
+
+    NumPy runs through the channels of one pixel after the other where a bias is the same for all pixels; with the bias
+    written down for several pixels it runs through all of these at once.
+    """
+    return next(k for k in range(width, 0, -1) if width % k == 0 and (k * size <= _TOGETHER or k == 1))
+
+
+def _by_pixels(values: Array, pixels: int) -> Array:
+    """(..., columns, c) as (..., columns/pixels, pixels, c), a view."""
+    *lead, columns, channels = values.shape
+    view = values.reshape(*lead, columns // pixels, pixels, channels)
+    assert np.may_share_memory(view, values), (values.shape, values.strides)
+    return view
 
 
 def finish_of(kernel: Kernel, dtype: np.dtype[np.floating], *, shifted: bool = False, rectified: bool = True) -> Finish:

@@ -55,7 +55,7 @@ def stem(shop: Workshop, kernel: Kernel, x: Array, room: Callable[[int, int], Im
         ]
 
     shop.by_bands(shop.bands(out.height, out.width), pool, local=True)
-    shop.say("maxpool", "3 columns, then 3 rows", "then bias and ReLU: fewer pixels")
+    shop.say("maxpool", "3 columns, then 3 rows", "before bias and ReLU")
     return out
 
 

@@ -15,8 +15,8 @@ class Tricks:
     Attributes:
         pointwise: a 1x1 convolution is one product on the pixels as they lie, and not on a copy of them.
         blocked: products are cut into blocks that the BLAS multiplies without packing. "auto" does so where the BLAS
-            says that it has kernels for that, see `blas.has_small_kernels`; "measured" tries both for every shape,
-            which may choose differently, and so give other last bits, from one run to the next.
+            says that it has kernels for that, see `blas.has_small_kernels`. Measuring instead would choose differently,
+            and so give other last bits, from one run to the next.
         winograd: 3x3 convolutions of stride 1 by fewer multiplications, see `winograd`.
         shifted: a rectifier is one pass, max(raw, -bias), and the bias is added further on, see `shifting`.
         joined: the projection beside a block is one product with the block's last convolution, see `joining`.
@@ -24,7 +24,7 @@ class Tricks:
     """
 
     pointwise: bool = True
-    blocked: Literal["auto", "always", "never", "measured"] = "auto"
+    blocked: Literal["auto", "always", "never"] = "auto"
     winograd: bool = True
     shifted: bool = True
     joined: bool = True

@@ -22,7 +22,7 @@ def head(shop: Workshop, parts: Parts, image: Image) -> Array:
     means = shop.memory.take(shop.images, image.channels)
     count = np.asarray(pixels, dtype=shop.dtype)
     shop.alone([call(np.add.reduce, image.inside, axis=(1, 2), out=means), call(np.divide, means, count, out=means)])
-    shop.say("avgpool", "sum over the pixels", "channels last: rows are added")
+    shop.say("avgpool", "sum over the pixels", "one row for each pixel")
     classes = len(parts.weight)
     blocks = Blocks(1, shop.images, classes // _SHARES if classes % _SHARES == 0 else classes)
     weights = shop.weights.get("fc", blocks, lambda: np.asarray(parts.weight, dtype=np.float64).T)

@@ -35,7 +35,7 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = ["frame_for", "tile_size", "winograd"]
 
 _ABOUT = 56
-_WHOLE = 32
+_WHOLE = 64  # tiles so few that they stay together, and threads share the channels out
 _COLUMNS = 64  # of the output transform at a time, so that threads can share the channels out
 
 
@@ -71,19 +71,18 @@ def winograd(
     n, height, width, _ = out.shape
     down, across = -(-height // m), -(-width // m)
     bands = cut_bands(n, down, across, about=_ABOUT, whole=_WHOLE)
-    late = shop.splits_columns(height, width)
+    late = len(bands) == 1 or shop.splits_columns(height, width)
     whole = is_late(n * height * width)
     if whole:
         bands = (Band((0, n), (0, down)),)
     groups = kernel.groups
     depth, columns = kernel.in_channels // groups, kernel.out_channels // groups
-    blocks = cut_product(
-        max(b.count for b in bands) * across, depth, columns, small=shop.small, late=whole and groups == 1
-    )
+    tiles = max(band.count for band in bands) * across
+    blocks = cut_product(tiles, depth, columns, small=shop.small, late=whole and groups == 1)
     weights = shop.weights.get((kernel.name, m), blocks, lambda: _weights(kernel, m))
     job = _Job(shop, m, image, kernel, weights, finish, out, identity)
-    if late:
-        job.in_columns()
+    if late and shop.threads > 1:
+        job.in_columns(bands)
     else:
         every = slice(0, weights.column_blocks)
 
@@ -120,19 +119,21 @@ class _Job:
         """Down and across."""
         return -(-self.out.shape[1] // self.m), -(-self.out.shape[2] // self.m)
 
-    def in_columns(self) -> None:
-        """Threads share out the tiles for the first transform, then the channels."""
-        shop, points = self.shop, (self.m + 2) ** 2
-        band = Band((0, shop.images), (0, self.tiles[0]))
-        whole = shop.shared("values", points, band.count * self.tiles[1], self.kernel.in_channels)
-        lines = [Band((i, i + 1), (r, r + 1)) for i in range(*band.images) for r in range(*band.rows)]
+    def in_columns(self, bands: tuple[Band, ...]) -> None:
+        """Threads share out the rows of tiles for the first transform, then the channels."""
+        shop, points, (down, across) = self.shop, (self.m + 2) ** 2, self.tiles
+        whole = shop.shared("values", points, shop.images * down * across, self.kernel.in_channels)
 
-        def transform(line: Band, thread: int) -> list[Call]:
-            first = (line.images[0] * self.tiles[0] + line.rows[0]) * self.tiles[1]
-            return self.transform(line, whole[:, first : first + self.tiles[1]], thread)
+        def of(band: Band) -> Array:
+            first = (band.images[0] * down + band.rows[0]) * across
+            return whole[:, first : first + band.count * across]
 
-        shop.by_bands(lines, transform)
-        shop.by_columns(self.weights.column_blocks, lambda columns, thread: self.multiply(band, whole, columns, thread))
+        def multiply(columns: slice, thread: int) -> list[Call]:
+            return [call for band in bands for call in self.multiply(band, of(band), columns, thread)]
+
+        lines = [Band((i, i + 1), (r, r + 1)) for i in range(shop.images) for r in range(down)]
+        shop.by_bands(lines, lambda line, thread: self.transform(line, of(line), thread))
+        shop.by_columns(self.weights.column_blocks, multiply)
 
     def values(self, band: Band, thread: int) -> Array:
         """Room for a band's tiles at their points, (a*a, tiles, c_in)."""

@@ -21,34 +21,36 @@ _LINE = 64
 class Memory:
     """Hands out arrays of `dtype`, each beginning on a line of the cache.
 
+    Attributes:
+        bytes: of all pieces, handed out or not.
+
     Args:
         dtype: of all of them.
     """
 
     def __init__(self, dtype: np.dtype[np.floating]) -> None:
         self.dtype = dtype
-        self.pieces: list[Array] = []
+        self.bytes = 0
+        self._open: Array | None = None
         self._used = 0
 
     def take(self, *shape: int) -> Array:
         """An array of `shape` that nobody else has, not yet filled."""
         size = math.prod(shape)
+        piece = _PIECE // self.dtype.itemsize
+        if size > piece // 4:
+            return self._piece(size).reshape(shape)
         step = _LINE // self.dtype.itemsize
         start = -(-self._used // step) * step
-        if not self.pieces or start + size > self.pieces[-1].size:
-            self.pieces.append(_aligned(max(size, _PIECE // self.dtype.itemsize), self.dtype))
-            start = 0
+        if self._open is None or start + size > piece:
+            self._open, start = self._piece(piece), 0
         self._used = start + size
-        return self.pieces[-1][start : start + size].reshape(shape)
+        return self._open[start : start + size].reshape(shape)
 
-    @property
-    def bytes(self) -> int:
-        """In all pieces, handed out or not."""
-        return sum(piece.nbytes for piece in self.pieces)
-
-
-def _aligned(size: int, dtype: np.dtype[np.floating]) -> Array:
-    spare = _LINE // dtype.itemsize
-    piece: Array = np.empty(size + spare, dtype=dtype)
-    offset = -piece.__array_interface__["data"][0] % _LINE // dtype.itemsize
-    return piece[offset : offset + size]
+    def _piece(self, size: int) -> Array:
+        """A flat array of its own that begins on a line of the cache."""
+        spare = _LINE // self.dtype.itemsize
+        piece: Array = np.empty(size + spare, dtype=self.dtype)
+        self.bytes += piece.nbytes
+        offset = -piece.__array_interface__["data"][0] % _LINE // self.dtype.itemsize
+        return piece[offset : offset + size]

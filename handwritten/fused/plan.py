@@ -43,11 +43,10 @@ class Plan:
         self.shape = shape
         self._shop = shop
         self._team = team
-        self._x = shop.memory.take(*shape)
         self._kept: dict[str, Array] = {}
         blocks = parts.blocks()
         first = next(blocks)
-        image = stem(shop, parts.stem(), self._x, partial(output_of_stem, shop, first))
+        self._entry, image = stem(shop, parts.stem(), *shape[2:], partial(output_of_stem, shop, first))
         self._keep("maxpool", image, keep)
         for block in chain([first], blocks):
             image = residual(shop, block, image)
@@ -58,7 +57,7 @@ class Plan:
 
     def __call__(self, x: Array) -> Array:
         """The logits of `x`, (n, classes); `x` is (n, c, h, w) of the plan's shape and dtype."""
-        np.copyto(self._x, x)
+        np.copyto(self._entry, x.transpose(0, 2, 3, 1))
         with one_thread():
             self._team.run(self._phases)
         return self._logits.copy()

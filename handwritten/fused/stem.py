@@ -25,26 +25,27 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = ["stem"]
 
 
-def stem(shop: Workshop, kernel: Kernel, x: Array, room: Callable[[int, int], Image]) -> Image:
+def stem(
+    shop: Workshop, kernel: Kernel, height: int, width: int, room: Callable[[int, int], Image]
+) -> tuple[Array, Image]:
     """Adds the steps from the images to the first block.
 
     Args:
         shop: where the plan is made.
         kernel: 7x7, stride 2, padding 3.
-        x: (n, c, h, w), where the images will lie.
+        height: of the images.
+        width: of the images.
         room: makes an image of so many rows and columns for the result.
 
     Returns:
-        (n, h/4, w/4, c_out), rounded up twice.
+        Where the images are to be put, (n, height, width, c), and the result, a quarter as high and wide.
     """
-    n, channels, h, w = x.shape
     p = kernel.padding
-    framed = shop.framed(h, w, (p, p, p), np.zeros(channels, dtype=shop.dtype))
-    shop.alone([copy(x.transpose(0, 2, 3, 1), framed.inside)])
-    height, width = kernel.output_size(h), kernel.output_size(w)
-    pooled = shop.memory.take(n, height, _halved(width), kernel.out_channels)
-    _convolve(shop, kernel, framed, pooled, width)
-    out = room(_halved(height), _halved(width))
+    framed = shop.framed(height, width, (p, p, p), np.zeros(kernel.in_channels, dtype=shop.dtype))
+    high, wide = kernel.output_size(height), kernel.output_size(width)
+    pooled = shop.memory.take(shop.images, high, _halved(wide), kernel.out_channels)
+    _convolve(shop, kernel, framed, pooled, wide)
+    out = room(_halved(high), _halved(wide))
     finish = finish_of(kernel, shop.dtype)
 
     def pool(band: Band, thread: int) -> list[Call]:
@@ -56,7 +57,7 @@ def stem(shop: Workshop, kernel: Kernel, x: Array, room: Callable[[int, int], Im
 
     shop.by_bands(shop.bands(out.height, out.width), pool, local=True)
     shop.say("maxpool", "3 columns, then 3 rows", "before bias and ReLU")
-    return out
+    return framed.inside, out
 
 
 def _convolve(shop: Workshop, kernel: Kernel, framed: Image, pooled: Array, width: int) -> None:

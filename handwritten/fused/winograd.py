@@ -39,14 +39,12 @@ _WHOLE = 64  # tiles so few that they stay together, and threads share the chann
 _COLUMNS = 64  # of the output transform at a time, so that threads can share the channels out
 
 
-def tile_size(images: int, height: int, width: int) -> int | None:
+def tile_size(height: int, width: int) -> int | None:
     """Rows and columns of the tiles that pay for images of this size; None where none do."""
-    pixels = images * height * width
-    if height >= 20 and width >= 20:
+    least = min(height, width)
+    if least >= 20:
         return 4
-    if height >= 10 and width >= 10:
-        return 4 if pixels >= 784 else 2
-    return None
+    return 2 if least >= 10 else None
 
 
 def frame_for(m: int, height: int, width: int) -> tuple[int, int, int]:

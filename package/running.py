@@ -52,8 +52,8 @@ def run(  # noqa: PLR0913 - one for each option of the command
     """Judge each network in `actual` against `expected`, layer by layer.
 
     Args:
-        actual: `torch` or `numpy` (our own networks), `FILE.py:CALL`, `module:CALL`, `FILE.onnx`, a saved trace, or
-            a network as an object; see docs/candidates.md.
+        actual: `torch`, `numpy` or `fused` (our own networks), `FILE.py:CALL`, `module:CALL`, `FILE.onnx`, a saved
+            trace, or a network as an object; see docs/candidates.md.
         expected: `torchvision:NAME`, or another network named or handed over; by default the torchvision network that
             the first candidate is most like.
         weights: whose weights both sides get (see the README); `keep` leaves a candidate its own, and an expected
@@ -200,11 +200,12 @@ def _refuse_mapping(keep: bool, candidates: Sequence[Candidate]) -> None:
 
 
 def _refuse_forward_only(candidates: Sequence[Candidate], what: str) -> None:
-    others = [one.name for one in candidates if one.kind in {"trace", "onnx"}]
+    forward_only = [one for one in candidates if one.kind in {"trace", "onnx"} or one.name == "fused"]
+    others = [one.name for one in forward_only]
     if others:
         raise InputError(
             f"{what}: it is for networks that can be differentiated, got {', '.join(others)}",
-            help="a saved trace and an ONNX file know the way there alone",
+            help="a saved trace, an ONNX file and the fused network know the way there alone",
         )
 
 
@@ -256,6 +257,8 @@ class _Judging:
         from layerdiff.compare.check import compare_with
 
         kind = one.spec.target if one.spec else ""
+        if kind == "fused":
+            return self._fused(environment)
         network, name = handwritten_network(kind, self.reference.subject, grade=self.grade)
         return compare_with(
             self.reference.trace,
@@ -271,6 +274,16 @@ class _Judging:
             backward=self.backward,
             training=self.training,
         )
+
+    def _fused(self, environment: Mapping[str, str]) -> Report:
+        from layerdiff.fused import judge_fused
+
+        subject, both = self.reference.subject, " and ".join(self.dtypes)
+        name = f"fused NumPy {subject.architecture}, {both}, {in_short(dict(environment), 'numpy')}"
+        return judge_fused(
+            self.reference.trace, subject, name=name, dtypes=self.dtypes, seed=self.seed, until=self.until,
+            on_layer=self.on_layer,
+        )  # fmt: skip
 
     def _network(self, one: Candidate) -> Report:
         from layerdiff.compare.foreign import judge_foreign

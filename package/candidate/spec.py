@@ -15,10 +15,10 @@ __all__ = ["Kind", "Spec", "parse_spec"]
 
 Kind = Literal["own", "torchvision", "file", "module", "onnx", "trace"]
 
-_OWN = ("torch", "numpy")
+_OWN = ("torch", "numpy", "fused")
 
 _FORMS = (
-    "torch or numpy: the handwritten networks",
+    "torch, numpy or fused: the handwritten networks",
     "torchvision:NAME",
     "FILE.py or FILE.py:CALL, where CALL is a name such as build, or a call such as ResNet(depth=50)",
     "package.module:CALL",
@@ -59,7 +59,7 @@ def parse_spec(text: str, *, option: str = "network") -> Spec:
     A path may hold colons, spaces and parentheses: it ends at the first `.py:` behind which a name or a call stands.
 
     Args:
-        text: `torch`, `numpy`, `torchvision:NAME`, `FILE.py[:CALL]`, `package.module:CALL`, `FILE.onnx`,
+        text: `torch`, `numpy`, `fused`, `torchvision:NAME`, `FILE.py[:CALL]`, `package.module:CALL`, `FILE.onnx`,
             `FILE.safetensors`, `FILE.npz` or `FOLDER/`.
         option: where it was given, for errors.
 

@@ -19,7 +19,7 @@ __all__ = ["command"]
 @click.command(name="classify")
 @click.argument("image", required=False, type=click.Path(path_type=Path))
 @network_options
-@which_network("numpy")
+@which_network("numpy", "fused")
 def command(image: Path | None, expected: str, kind: str, weights: str, threads: int | None, seed: int) -> int:
     """Name the five best classes of IMAGE (default: a cat), with torchvision's category names."""
     from layerdiff.reference import categories
@@ -44,6 +44,11 @@ def command(image: Path | None, expected: str, kind: str, weights: str, threads:
 def _logits(kind: str, subject: Subject) -> NDArray[np.floating]:
     import torch
 
+    if kind == "fused":
+        from layerdiff.fused import fused_network
+
+        fused: NDArray[np.floating] = fused_network(subject)(subject.x)
+        return fused
     if kind == "numpy":
         network, _ = handwritten_network(kind, subject)
         twin: NDArray[np.floating] = network(subject.x)

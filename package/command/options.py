@@ -124,12 +124,12 @@ def image_options(function: _F) -> _F:
     return function
 
 
-def which_network(default: str) -> Callable[[_F], _F]:
-    """--network."""
+def which_network(default: str, *others: str) -> Callable[[_F], _F]:
+    """--network; `others` beside the two that have layers."""
     return click.option(
         "--network",
         "kind",
-        type=click.Choice(["expected", "torch", "numpy"]),
+        type=click.Choice(["expected", "torch", "numpy", *others]),
         default=default,
         show_default=True,
         help="Torchvision's network, or one of the handwritten ones.",

@@ -163,6 +163,10 @@ def _network(candidate: Candidate, architecture: str) -> tuple[Any, str]:
     from layerdiff.reference.architectures import check_name
 
     check_name(architecture)
+    if text == "fused":
+        raise InputError(
+            "shapes: the fused network has no layers to be looked at, got fused, expected numpy, whose layers it folds"
+        )
     if text == "torch":
         from layerdiff.handwritten import torch_resnet
 

@@ -1,0 +1,198 @@
+"""How fast the fused NumPy network is, beside torch, ONNX Runtime and bare matrix products; docs/speed.md.
+
+    python benchmarks/speed.py             the tables
+    python benchmarks/speed.py --growth    the curves too: batch, size of the picture, depth
+
+All contestants run in turns in one process, so that what disturbs the machine disturbs all of them. Exit 1 where a
+promise of docs/speed.md is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from contestants import Network, onnx_file, reference_evaluator
+from growth import grown
+from interleaved import Timed, in_turn
+from pages import write_figures, write_part
+from torchvision.models import resnet50
+
+from layerdiff.handwritten import numpy_resnet
+from layerdiff.handwritten.fused import Tricks
+from layerdiff.handwritten.optimisers import SGD
+from layerdiff.handwritten.training import NumpyLearner
+from layerdiff.handwritten.training.torch_learner import TorchLearner
+
+PAGE = "speed.md"
+TORCH, LAST, FOLDED = "torch eager", "torch, channels last", "torch, folded, channels last"
+ORT, FUSED, KEPT, BARE = "ONNX Runtime", "fused NumPy", "NumPy, every layer kept", "one plain product a convolution"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch and a number of threads."""
+
+    batch: int
+    threads: int
+
+    def __str__(self) -> str:
+        return f"batch {self.batch}, threads: {self.threads}"
+
+
+CASES = (Case(1, 2), Case(1, 1), Case(8, 2))
+
+# The greatest ratio of the first to the second that is promised, in each case where it is.
+PROMISES: Mapping[tuple[str, str], Mapping[Case, float]] = {
+    (FUSED, TORCH): {Case(1, 2): 0.75, Case(1, 1): 0.70, Case(8, 2): 0.65},
+    (FUSED, ORT): {Case(1, 2): 1.10, Case(1, 1): 1.0, Case(8, 2): 1.0},
+    (FUSED, BARE): {Case(1, 1): 0.95, Case(1, 2): 1.05},
+    (KEPT, TORCH): {Case(1, 2): 1.15, Case(8, 2): 1.0},
+}
+
+ALONE = """
+import numpy as np
+{imports}
+x = np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)
+{run}
+"""
+IN_TORCH = (
+    "import torch\nfrom torchvision.models import resnet50",
+    "torch.manual_seed(0)\nwith torch.inference_mode():\n    resnet50().eval()(torch.from_numpy(x))",
+)
+IN_NUMPY = (
+    "from layerdiff.handwritten import fused, numpy_resnet",
+    "fused.build('resnet50', numpy_resnet.build('resnet50').state_dict())(x)",
+)
+
+
+def raced(case: Case, onnx: Path, rounds: int) -> dict[str, Timed]:
+    """Everyone's times for one case."""
+    network = Network("resnet50", (case.batch, 3, 224, 224), case.threads)
+    contestants = {
+        TORCH: network.torch_eager(),
+        LAST: network.torch_channels_last(),
+        FOLDED: network.torch_fused(),
+        ORT: network.onnxruntime(onnx),
+        FUSED: network.fused(),
+        KEPT: network.textbook(),
+        BARE: network.products(),
+    }
+    return in_turn(contestants, rounds=rounds)
+
+
+def told(case: Case, times: Mapping[str, Timed]) -> str:
+    """A case as a table."""
+    lines = [f"**{str(case).capitalize()}**\n", "| | median ms | quartiles | of torch eager |", "|---|---:|---:|---:|"]
+    for name, one in times.items():
+        low, high = one.quartiles
+        lines.append(f"| {name} | {one.median:.1f} | {low:.1f}, {high:.1f} | {one.ratio(times[TORCH]):.2f} |")
+    return "\n".join(lines)
+
+
+def ideas(rounds: int) -> dict[str, Timed]:
+    """The fused network without each of its ideas in turn, batch 1, one thread."""
+    network = Network("resnet50", (1, 3, 224, 224), 1)
+    without: dict[str, Any] = {name: "never" if name == "blocked" else False for name in Tricks().names()}
+    contestants = {"all": network.fused()} | {
+        f"without {name}": network.fused(Tricks(**{name: off})) for name, off in without.items()
+    }
+    return in_turn(contestants, rounds=rounds)
+
+
+def errors(batch: int) -> dict[str, float]:
+    """How far logits are from those of float64, at most, in units of the largest."""
+    network = Network("resnet50", (batch, 3, 224, 224), 2)
+    exact = network.exact()
+    runs = {TORCH: network.torch_eager(), FUSED: network.fused()}
+    return {name: float(np.abs(run() - exact).max() / np.abs(exact).max()) for name, run in runs.items()}
+
+
+def training_step(rounds: int) -> dict[str, Timed]:
+    """A step of SGD on 16 images of 64x64, by our tape and by torch, two threads."""
+    images = np.random.default_rng(0).standard_normal((16, 3, 64, 64), dtype=np.float32)
+    labels = np.random.default_rng(1).integers(0, 1000, 16)
+    torch.set_num_threads(2)
+    theirs = resnet50()
+    ours = numpy_resnet.build("resnet50")
+    learners = {
+        "NumPy, tape": NumpyLearner(ours, SGD(ours.named_parameters(), lr=1e-3, momentum=0.9)),
+        TORCH: TorchLearner(theirs, torch.optim.SGD(theirs.parameters(), lr=1e-3, momentum=0.9)),
+    }
+    return in_turn(
+        {name: lambda one=one: one.train_step(images, labels, 1e-3) for name, one in learners.items()}, rounds=rounds
+    )
+
+
+def peaks() -> dict[str, float]:
+    """The peak memory of a process that classifies one image, in MB."""
+    found = {}
+    for name, (imports, run) in {TORCH: IN_TORCH, FUSED: IN_NUMPY}.items():
+        child = subprocess.Popen([sys.executable, "-c", ALONE.format(imports=imports, run=run)])
+        _, status, usage = os.wait4(child.pid, 0)
+        if status:
+            raise SystemExit(f"{name}: ended with status {status}")
+        found[name] = usage.ru_maxrss / 1e3
+    return found
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--growth", action="store_true", help="also the curves")
+    parser.add_argument("--rounds", type=int, default=15)
+    asked = parser.parse_args()
+    figures: dict[str, Any] = {}
+    parts, promises = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = onnx_file("resnet50", Path(folder))
+        for case in CASES:
+            times = raced(case, onnx, asked.rounds if case.batch == 1 else max(asked.rounds // 2, 2))
+            parts.append(told(case, times))
+            print(parts[-1], flush=True)
+            figures[str(case)] = {name: one.milliseconds for name, one in times.items()}
+            promises += [
+                (f"{one} / {other}, {case}", times[one].ratio(times[other]), most[case])
+                for (one, other), most in PROMISES.items() if case in most
+            ]  # fmt: skip
+        network = Network("resnet50", (1, 3, 224, 224), 2)
+        slow = in_turn(
+            {"onnx.reference": reference_evaluator(onnx, network.x), FUSED: network.fused()}, rounds=3
+        )  # fmt: skip
+    promises.append((f"{FUSED} / onnx.reference, batch 1", slow[FUSED].ratio(slow["onnx.reference"]), 1 / 15))
+    step = training_step(max(asked.rounds // 3, 2))
+    promises.append(("NumPy training step / torch's", step["NumPy, tape"].ratio(step[TORCH]), 1.3))
+    off, memory = errors(1), peaks()
+    promises.append(("logit error / torch's", off[FUSED] / off[TORCH], 1.5))
+    promises.append(("peak memory / torch's", memory[FUSED] / memory[TORCH], 0.6))
+    worth = ideas(asked.rounds)
+    for name, found in (("onnx.reference", slow), ("training step", step), ("ideas", worth)):
+        figures[name] = {one: timed.milliseconds for one, timed in found.items()}
+    figures |= {"logit error": off, "peak memory in MB": memory}
+    rows = [f"| {what} | {ratio:.2f} | {most:.2f} | {_met(ratio, most)} |" for what, ratio, most in promises]
+    write_part(PAGE, "promises", "\n".join(("| ratio, median | is | at most | |", "|---|---:|---:|---|", *rows)))
+    write_part(PAGE, "cases", "\n\n".join(parts))
+    lines = [f"| {name} | {one.median:.1f} | {one.ratio(worth['all']):.2f} |" for name, one in worth.items()]
+    write_part(PAGE, "ideas", "\n".join(("| batch 1, one thread | median ms | of all |", "|---|---:|---:|", *lines)))
+    if asked.growth:
+        figures["growth"] = grown()
+    write_figures("speed", figures)
+    print("\n".join(rows))
+    raise SystemExit(any(ratio > most for _, ratio, most in promises))
+
+
+def _met(ratio: float, most: float) -> str:
+    return "" if ratio <= most else "not met"
+
+
+if __name__ == "__main__":
+    main()

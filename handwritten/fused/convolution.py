@@ -15,11 +15,13 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = ["convolve", "framed_for"]
 
 
-def framed_for(shop: Workshop, kernel: Kernel, height: int, width: int, outside: Array) -> Image:
-    """A fresh image for `kernel` to work on, framed as its way of running asks with `outside` (c,)."""
+def framed_for(
+    shop: Workshop, kernel: Kernel, height: int, width: int, channels: int, *, role: str | None = None
+) -> Image:
+    """An image for `kernel` to work on, framed as its way of running asks; `role` as in `Workshop.framed`."""
     m = _tile(shop, kernel, height, width)
     p = kernel.padding
-    return shop.framed(height, width, frame_for(m, height, width) if m else (p, p, p), outside)
+    return shop.framed(height, width, frame_for(m, height, width) if m else (p, p, p), channels, role=role)
 
 
 def convolve(

@@ -32,8 +32,6 @@ def widened(kernel: Kernel) -> Kernel:
     """The same convolution in fewer groups, each of 32 channels or more where the groups can be joined evenly."""
     narrow = kernel.in_channels // kernel.groups
     joined = math.gcd(kernel.groups, max(1, _WIDE // narrow))
-    if joined == 1:
-        return kernel
     c_out = kernel.out_channels // kernel.groups
     k = kernel.size
     weight = np.zeros((kernel.groups // joined, joined, c_out, joined, narrow, k, k))

@@ -8,12 +8,14 @@ from layerdiff.handwritten.fused.blocks import Blocks
 from layerdiff.handwritten.fused.calls import Call, call
 from layerdiff.handwritten.fused.images import Image
 from layerdiff.handwritten.fused.parts import Parts
+from layerdiff.handwritten.fused.products import product, scratch_size
 from layerdiff.handwritten.fused.workshop import Workshop
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
 __all__ = ["head"]
 
 _SHARES = 4
+_PIECE = 128  # terms of a sum: short sums added up round less than one long sum
 
 
 def head(shop: Workshop, parts: Parts, image: Image) -> Array:
@@ -24,22 +26,20 @@ def head(shop: Workshop, parts: Parts, image: Image) -> Array:
     shop.alone([call(np.add.reduce, image.inside, axis=(1, 2), out=means), call(np.divide, means, count, out=means)])
     shop.say("avgpool", "sum over the pixels", "one row for each pixel")
     classes = len(parts.weight)
-    blocks = Blocks(1, shop.images, classes // _SHARES if classes % _SHARES == 0 else classes)
+    pieces = image.channels // _PIECE if image.channels % _PIECE == 0 else 1
+    blocks = Blocks(pieces, shop.images, classes // _SHARES if classes % _SHARES == 0 else classes)
     weights = shop.weights.get("fc", blocks, lambda: np.asarray(parts.weight, dtype=np.float64).T)
     bias = parts.bias.astype(shop.dtype)
     logits = shop.memory.take(shop.images, classes)
-    width = blocks.columns
 
     def make(columns: slice, thread: int) -> list[Call]:
-        calls: list[Call] = []
-        for i in range(columns.start, columns.stop):
-            own = slice(i * width, (i + 1) * width)
-            calls += [
-                call(np.matmul, means, weights.values[0, i], out=logits[:, own]),
-                call(np.add, logits[:, own], bias[own], out=logits[:, own]),
-            ]
-        return calls
+        own = slice(columns.start * blocks.columns, columns.stop * blocks.columns)
+        parts_of_sums = shop.scratch(thread, "pieces", scratch_size(shop.images, weights))
+        return [
+            *product(means, weights, logits, columns, parts_of_sums),
+            call(np.add, logits[:, own], bias[own], out=logits[:, own]),
+        ]
 
-    shop.by_columns(classes // width, make)
+    shop.by_columns(weights.column_blocks, make)
     shop.say("fc", f"product {blocks}", "channels shared out")
     return logits

@@ -5,9 +5,9 @@ Bias and rectifier are two passes over the numbers. One is enough:
     max(raw + b, 0) = max(raw, -b) + b
 
 and the b that is left over is the same for all pixels of a channel, so the next convolution can take it into its own
-bias: its weights, summed over the taps, times b. Where that convolution pads with zeros the shifted image is padded
-with -b, for that is what zero became. The result of a block is never shifted: over a whole network such shifts would
-add up to values far larger than the activations, and the difference of large numbers is a bad way to hold a small one.
+bias: its weights times b. It is done before a block's last 1x1 convolution only. Before a 3x3 one, nine times the
+shift would enter its sums, and a fifth more error at the logits; and the result of a block is never shifted, since over
+a whole network the shifts would add up to values far larger than the activations.
 """
 
 from __future__ import annotations
@@ -95,7 +95,5 @@ def shift_of(finish: Finish) -> NDArray[np.float64]:
 
 
 def carried(kernel: Kernel, shift: NDArray[np.float64]) -> Kernel:
-    """`kernel` for an image that is `shift` (c_in,) too small: the same result, by another bias."""
-    of_group = shift.reshape(kernel.groups, -1)
-    taps = kernel.weight.sum(axis=(2, 3)).reshape(kernel.groups, -1, of_group.shape[1])
-    return replace(kernel, bias=kernel.bias + np.einsum("goi,gi->go", taps, of_group).reshape(-1))
+    """`kernel`, 1x1 in one group, for an image that is `shift` (c_in,) too small: the same result, by another bias."""
+    return replace(kernel, bias=kernel.bias + kernel.weight[:, :, 0, 0] @ shift)

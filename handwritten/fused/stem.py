@@ -41,7 +41,7 @@ def stem(
         Where the images are to be put, (n, height, width, c), and the result, a quarter as high and wide.
     """
     p = kernel.padding
-    framed = shop.framed(height, width, (p, p, p), np.zeros(kernel.in_channels, dtype=shop.dtype))
+    framed = shop.framed(height, width, (p, p, p), kernel.in_channels)
     high, wide = kernel.output_size(height), kernel.output_size(width)
     pooled = shop.memory.take(shop.images, high, _halved(wide), kernel.out_channels)
     _convolve(shop, kernel, framed, pooled, wide)

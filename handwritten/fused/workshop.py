@@ -72,18 +72,22 @@ class Workshop:
         """A fresh batch of images without a frame."""
         return Image(self.memory.take(self.images, height, width, channels), 0, height, width)
 
-    def framed(self, height: int, width: int, frame: tuple[int, int, int], values: Array) -> Image:
-        """A fresh batch of images in a frame of `values` (c,).
+    def framed(
+        self, height: int, width: int, frame: tuple[int, int, int], channels: int, *, role: str | None = None
+    ) -> Image:
+        """A batch of images in a frame of zeros.
 
         Args:
             height: within the frame.
             width: within the frame.
             frame: rows or columns above and left, rows below, columns to the right.
-            values: of the frame's pixels.
+            channels: of a pixel.
+            role: if any, all layers that ask for this shape in this role get the same images; else they are fresh.
         """
         before, below, right = frame
-        array = self.memory.take(self.images, before + height + below, before + width + right, len(values))
-        array[...] = values
+        shape = (self.images, before + height + below, before + width + right, channels)
+        array = self.memory.take(*shape) if role is None else self.shared(f"{role} {frame}", *shape)
+        array[...] = 0
         return Image(array, before, height, width)
 
     def scratch(self, thread: int, role: str, size: int) -> Array:

@@ -119,7 +119,8 @@ def test_interleaving_joins_neighbours_on_the_same_rows_alone():
     assert joined.parts == (((first, first), (second, second)),)
     other = Step(local.parts, bands="tiles", local=True)
     far = Step(local.parts, bands="rows")
-    assert interleave([local, other, local, far]) == [local, other, local, far]
+    apart = [local, other, local, far, local]
+    assert interleave(apart) == apart
 
 
 def test_a_team_does_every_call_of_a_phase_before_the_next():

@@ -5,8 +5,8 @@ product saves where the product is small. Its AVX-512 kernels for small matrices
 them where they lie, and are the fastest it has if a block of weights stays in the first cache. So a product is cut into
 many of that size, and the weights are laid out block by block when the plan is made.
 
-Long sums gain nothing by it, because their blocks of weights leave the cache, unless there are few rows: then packing
-the weights, which are used once, costs most, and the sums are cut into pieces that are added up afterwards.
+The block of weights of a long sum leaves that cache, so long sums are cut into pieces that are added up afterwards.
+That gains most where there are few rows, for packing weights that are used once costs most; and short sums round less.
 
 Source: OpenBLAS, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c for the limit; the sizes below are measured.
 """
@@ -22,7 +22,6 @@ SMALL = 10**6
 
 _SHORT = 256  # terms of a sum up to which a block of weights, 64 columns wide, stays near the core
 _PIECE = 128
-_FEW = 64  # rows for which packing the weights costs most
 _LATE = 300  # rows so few that threads share the columns out instead
 _WIDTHS = (64, 32, 16)
 
@@ -60,7 +59,7 @@ def cut_product(rows: int, depth: int, columns: int, *, small: bool, late: bool)
     """
     width = next((w for w in _WIDTHS if columns % w == 0), columns)
     pieces = 1
-    if small and depth > _SHORT and rows <= _FEW and depth % _PIECE == 0:
+    if small and depth > _SHORT and depth % _PIECE == 0:
         pieces = depth // _PIECE
     most = SMALL // (depth // pieces * width)
     if small and depth // pieces <= _SHORT and most >= 1:

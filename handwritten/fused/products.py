@@ -52,8 +52,11 @@ def lay_out(matrix: NDArray[np.float64], blocks: Blocks, out: Array) -> Weights:
 def scratch_size(rows: int, weights: Weights) -> int:
     """How many values `product` needs to put its pieces down, for so many rows over all leading axes."""
     pieces = weights.blocks.pieces
-    width = weights.blocks.columns
-    return pieces * rows * width * _at_a_time(pieces * rows * width, weights) if pieces > 1 else 0
+    if pieces == 1:
+        return 0
+    # Of fewer rows, as at the end of a product, more columns are done at a time: at most what the cache holds.
+    room = max(pieces * rows * weights.blocks.columns, _CACHE // weights.values.itemsize)
+    return min(room, pieces * rows * weights.columns)
 
 
 def product(left: Array, weights: Weights, out: Array, columns: slice, scratch: Array) -> list[Call]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from layerdiff.compare.saved import read_run, read_trace, write_trace
     from layerdiff.compare.trace import Op, Trace
     from layerdiff.compare.traces import compare_traces
+    from layerdiff.initial import compare_initial
     from layerdiff.reference import Weights, load_image, load_weights, preprocess, state_dict, torchvision_model
     from layerdiff.running import run
     from layerdiff.training import trained
@@ -34,6 +35,7 @@ __all__ = [
     "Trace",
     "Weights",
     "capture",
+    "compare_initial",
     "compare_networks",
     "compare_traces",
     "judge",
@@ -65,6 +67,7 @@ _HOMES = {
     "Op": "compare.trace",
     "Trace": "compare.trace",
     "compare_traces": "compare.traces",
+    "compare_initial": "initial",
     "run": "running",
     "trained": "training",
     "Weights": "reference",

@@ -61,13 +61,16 @@ class Candidate:
         return self.spec.kind
 
 
-def load_candidate(actual: str | Any, *, option: str = "actual", architecture: str = "resnet50") -> Candidate:
+def load_candidate(
+    actual: str | Any, *, option: str = "actual", architecture: str = "resnet50", seed: int = 0
+) -> Candidate:
     """The candidate that `actual` names or is; somebody's code is imported and called.
 
     Args:
         actual: a spec (see `candidate.spec.parse_spec`), a path, or a network.
         option: where it was given, for errors.
         architecture: which of several networks in a file is wanted, where the spec does not say.
+        seed: of the generators while somebody's code builds it.
 
     Raises:
         InputError: there is no such thing, or it is no network.
@@ -83,7 +86,7 @@ def load_candidate(actual: str | Any, *, option: str = "actual", architecture: s
     if spec.kind in {"file", "module"}:
         from layerdiff.candidate.load import load_network
 
-        loaded = load_network(spec, architecture=architecture)
+        loaded = load_network(spec, architecture=architecture, seed=seed)
         file = Path(loaded.source_file) if loaded.source_file else None
         facts = [(f"{option}_sha256", loaded.sha256)] if loaded.sha256 else []
         facts += [(f"{option}_imports {path}", digest) for path, digest in loaded.imported.items()]

@@ -13,7 +13,7 @@ from layerdiff.reference.weights import Weights
 __all__ = ["torchvision_model"]
 
 
-def torchvision_model(name: str, weights: Weights | None = None) -> nn.Module:
+def torchvision_model(name: str, weights: Weights | None = None, *, seed: int = 0) -> nn.Module:
     """Builds torchvision's network `name` in evaluation mode, holding its own copy of `weights`.
 
     Every ReLU is set not in place, so that what a hook sees stays what it was, and no parameter asks for a gradient.
@@ -22,7 +22,8 @@ def torchvision_model(name: str, weights: Weights | None = None) -> nn.Module:
     Args:
         name: one of `ARCHITECTURES`.
         weights: what `load_weights` gave for this architecture; without it, torchvision's own random
-            initialisation under seed 0, the same on every call, and torch's generator is left as it was.
+            initialisation, the same on every call, and torch's generator is left as it was.
+        seed: of that initialisation.
 
     Returns:
         The network: float32, (n, 3, h, w) in, (n, 1000) out.
@@ -36,7 +37,7 @@ def torchvision_model(name: str, weights: Weights | None = None) -> nn.Module:
     if weights is None:
         check_name(name)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             network: nn.Module = get_model(name, weights=None)
     else:
         network = blank_network(name)

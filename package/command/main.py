@@ -21,6 +21,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "run": ("run", "Judge networks against torchvision's, layer by layer."),
     "shapes": ("shapes", "Two networks' shapes side by side, and why one crashes."),
+    "initial": ("initial", "Judge how fresh weights are drawn, before any are loaded."),
     "capture": ("capture", "Write the trace of one network on an image."),
     "compare": ("compare", "Compare two traces, or judge a saved run again."),
     "report": ("report", "Show a saved run in any form, or write it to a file."),

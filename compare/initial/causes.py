@@ -1,0 +1,243 @@
+"""Why fresh tensors differ: the rule that drew them, or the value that they all have, and what the reference does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from layerdiff.compare.finding import UNEXPLAINED, Finding
+from layerdiff.compare.initial.apart import TOLD
+from layerdiff.compare.initial.initial import TensorResult
+from layerdiff.compare.initial.naming import Member, Named, named
+from layerdiff.compare.initial.places import Place
+from layerdiff.compare.initial.rules import Part, call_of
+from layerdiff.compare.initial.sample import Sample
+
+__all__ = ["CODE", "causes", "drawn_by"]
+
+CODE = "J3"
+"""The code of everything that is initialised otherwise."""
+
+_NOWHERE = Place("", "norm")
+
+
+def drawn_by(tensors: Sequence[TensorResult], places: Mapping[str, Place]) -> dict[str, str]:
+    """How the reference begins with each tensor, in words, where that is known: a rule's name, or `all 1`."""
+    found: dict[str, str] = {}
+    for part, members in _by_use([one for one in tensors if one.name in places], places, of_actual=False):
+        for group in named(members, part):
+            if group.rule is not None:
+                found |= dict.fromkeys(_names(tensors, group, of_actual=False), group.rule.name)
+    for one in tensors:
+        if one.expected is not None and one.expected.constant is not None and one.name in places:
+            found[one.name] = f"all {one.expected.constant:g}"
+    return found
+
+
+def causes(tensors: Sequence[TensorResult], places: Mapping[str, Place]) -> Iterator[Finding]:
+    """One finding for each rule, or value, and use of tensors that begin otherwise than the reference's.
+
+    A rule is confirmed where the samples could have come of its distribution and of no other that is known.
+
+    Args:
+        tensors: judged, with how the reference draws them.
+        places: what each is for.
+    """
+    different = [one for one in tensors if one.status == "different"]
+    loaded = [one for one in different if _place(one, places).running and _drawn(one.actual)]
+    odd = [one for one in different if one.actual is not None and one.actual.odd]
+    rest = [one for one in different if one not in loaded and one not in odd]
+    for members in _split(odd).values():
+        yield _never_filled(members)
+    constant = [one for one in rest if one.actual is not None and one.actual.constant is not None]
+    for members in _split(constant).values():
+        yield _at_a_value(members, places, tensors)
+    unnamed: list[TensorResult] = []
+    drawn = [one for one in rest if one not in constant]
+    by_name = {one.name: one for one in drawn}
+    for part, asked in _by_use(drawn, places, of_actual=True):
+        for group in named(asked, part):
+            here = [by_name[name] for name in _names(drawn, group, of_actual=True)]
+            if group.rule is None:
+                unnamed += here
+                continue
+            for members in _split(here).values():
+                yield _by_a_rule(members, group, places, tensors)
+    if loaded:
+        yield _loaded(loaded, unnamed)
+    else:
+        for members in _split(unnamed).values():
+            yield _by_no_rule(members)
+
+
+def _split(tensors: Sequence[TensorResult]) -> dict[tuple[str, str, float | None], list[TensorResult]]:
+    """Tensors of one use, of which the reference's are drawn in one way, and which have one value if they have."""
+    found: dict[tuple[str, str, float | None], list[TensorResult]] = defaultdict(list)
+    for one in tensors:
+        found[(one.group, one.drawn, one.actual.constant if one.actual else None)].append(one)
+    return found
+
+
+def _by_use(
+    tensors: Sequence[TensorResult], places: Mapping[str, Place], *, of_actual: bool
+) -> Iterator[tuple[Part, list[Member]]]:
+    """The drawn tensors on one side, by use; those that were judged together stand there once."""
+    found: dict[str, dict[tuple[Sample, object], Member]] = defaultdict(dict)
+    parts: dict[str, Part] = {}
+    for one in tensors:
+        sample, place = one.actual if of_actual else one.expected, _place(one, places)
+        if sample is not None and _drawn(sample):
+            parts[one.group] = place.part
+            found[one.group].setdefault((sample, place.fans), Member(one.name, sample, place.fans))
+    for group, members in found.items():
+        yield parts[group], list(members.values())
+
+
+def _names(tensors: Sequence[TensorResult], group: Named, *, of_actual: bool) -> list[str]:
+    """Of all tensors whose figures a group has."""
+    figures = {one.sample for one in group.members}
+    return [one.name for one in tensors if (one.actual if of_actual else one.expected) in figures]
+
+
+def _drawn(sample: Sample | None) -> bool:
+    return sample is not None and not sample.odd and sample.constant is None and sample.std > 0
+
+
+def _place(one: TensorResult, places: Mapping[str, Place]) -> Place:
+    return places.get(one.name, _NOWHERE)
+
+
+def _never_filled(members: Sequence[TensorResult]) -> Finding:
+    return Finding(
+        code=CODE,
+        title=f"{_which(members)} hold values that are no numbers: memory that was never filled, it seems",
+        layers=_layers(members),
+        change=f"draw them: {_expected(members)} is expected",
+        evidence=_evidence(members),
+        partners=_partners(members),
+    )
+
+
+def _at_a_value(
+    members: Sequence[TensorResult], places: Mapping[str, Place], tensors: Sequence[TensorResult]
+) -> Finding:
+    value = members[0].actual.constant if members[0].actual is not None else None
+    ends = {one.name for one in tensors if _place(one, places).last}
+    wanted = members[0].expected.constant if members[0].expected is not None else None
+    title = f"{_which(members, tensors)} are all {value:g}, expected {_expected(members)}"
+    if ends and {one.name for one in members} == ends and {value, wanted} == {0, 1}:
+        title = f"the last batch norm of every block begins at {value:g}, expected {wanted:g}"
+    change = f"let them begin at {wanted:g}" if wanted is not None else f"draw them: {_expected(members)}"
+    values = sum(one.actual.n for one in members if one.actual is not None)
+    return Finding(
+        code=CODE,
+        title=title,
+        layers=_layers(members),
+        change=change,
+        evidence=_evidence(members),
+        partners=_partners(members),
+        confirmed=True,
+        how=f"all {values:,} values looked at",
+        after=0.0,
+    )
+
+
+def _by_a_rule(
+    members: Sequence[TensorResult], group: Named, places: Mapping[str, Place], tensors: Sequence[TensorResult]
+) -> Finding:
+    rule = group.rule
+    assert rule is not None, "groups without a rule are told elsewhere"
+    # Tensors that were judged together are one sample.
+    values = sum(sample.n for sample in {one.actual for one in members if one.actual is not None})
+    fans = [(one, fans) for one in members if (fans := _place(one, places).fans) is not None and one.expected]
+    return Finding(
+        code=CODE,
+        title=f"{_which(members, tensors)} are drawn by {rule.name}, expected {_expected(members)}",
+        layers=_layers(members),
+        change=_change(members),
+        evidence=(
+            *_evidence(members),
+            *(_scale(f"std²·{name}", [(one, getattr(fan, name)) for one, fan in fans])
+              for name in ("fan_in", "fan_out") if fans and _drawn(members[0].expected)),
+        ),
+        partners=_partners(members),
+        confirmed=group.alike,
+        how=f"mean, std, shape and range of {values:,} values held against that distribution",
+        after=group.off / TOLD if group.alike else None,
+        equally=tuple(f"{CODE}: {other.name}" for other in group.others),
+    )  # fmt: skip
+
+
+def _by_no_rule(members: Sequence[TensorResult]) -> Finding:
+    return Finding(
+        code=UNEXPLAINED,
+        title=f"{_which(members)} are drawn by no rule that is known, expected {_expected(members)}",
+        layers=_layers(members),
+        change=_change(members),
+        evidence=_evidence(members),
+        partners=_partners(members),
+    )
+
+
+def _loaded(moved: Sequence[TensorResult], unnamed: Sequence[TensorResult]) -> Finding:
+    """Running estimates that are no longer where they begin: the network was trained, or came with weights."""
+    members = [*moved, *unnamed]
+    title = "the running estimates of the batch norms have moved: it is not fresh from its constructor"
+    if unnamed:
+        title = "it came with weights: its running estimates have moved, and the rest is drawn by no rule that is known"
+    return Finding(
+        code=UNEXPLAINED,
+        title=title,
+        layers=_layers(members),
+        change="build it without weights, and run nothing in training mode while it is built",
+        evidence=_evidence(members),
+        partners=_partners(members),
+    )
+
+
+def _which(members: Sequence[TensorResult], tensors: Sequence[TensorResult] = ()) -> str:
+    """The tensors in words: all of their use, or how many of them."""
+    group = members[0].group
+    total = sum(one.group == group for one in tensors)
+    return group if len(members) >= total else f"{len(members)} of {total} of {group}"
+
+
+def _expected(members: Sequence[TensorResult]) -> str:
+    first = members[0]
+    if first.expected is None:
+        return "none, or 0"
+    return first.drawn or f"std {first.expected.std:.3g}, of no rule that is known"
+
+
+def _change(members: Sequence[TensorResult]) -> str:
+    first = members[0]
+    if first.expected is None:
+        return "leave them out, or let them begin at 0"
+    if first.expected.constant is not None:
+        return f"let them begin at {first.expected.constant:g}"
+    return f"draw them by {call_of(first.drawn)}" if first.drawn else "draw them as the reference does"
+
+
+def _evidence(members: Sequence[TensorResult]) -> tuple[str, ...]:
+    first = members[0]
+    return (f"{first.name}: {first.reason}",)
+
+
+def _scale(what: str, members: Sequence[tuple[TensorResult, int]]) -> str:
+    """A figure by which rules are known, over all tensors: `std²·fan_in: got 0.33, expected 0.5 to 2`."""
+    got = [one.actual.std**2 * fan for one, fan in members if one.actual is not None]
+    wanted = [one.expected.std**2 * fan for one, fan in members if one.expected is not None]
+    return f"{what}: got {_span(got)}, expected {_span(wanted)}"
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = (f"{value:.2g}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _layers(members: Sequence[TensorResult]) -> tuple[str, ...]:
+    return tuple(one.name for one in members)
+
+
+def _partners(members: Sequence[TensorResult]) -> tuple[str, ...]:
+    return tuple(one.partner for one in members if one.partner is not None)

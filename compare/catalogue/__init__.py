@@ -1,9 +1,9 @@
 """The catalogue of causes: what each code means, why people do it, how to fix it, with an example that a test runs.
 
 A code is a letter for a group and a number. It covers what can be met in a forward pass or in what is given to one, on
-the way back, and in a step of training. What cannot is left out, and `LEFT_OUT` says why: how weights are initialised
-(J3) and G7, a state dict that was not copied and goes on changing, which is only seen by looking twice. The letter L is
-for a comparer's own mistakes, which are not causes in a network.
+the way back, in a step of training, and in how a network begins. What cannot is left out, and `LEFT_OUT` says why: G7,
+a state dict that was not copied and goes on changing, which is only seen by looking twice. The letter L is for a
+comparer's own mistakes, which are not causes in a network.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from layerdiff.compare.catalogue.activation import ACTIVATION
 from layerdiff.compare.catalogue.cause import Cause
 from layerdiff.compare.catalogue.convolution import CONVOLUTION
+from layerdiff.compare.catalogue.initialisation import INITIALISATION
 from layerdiff.compare.catalogue.linear import LINEAR
 from layerdiff.compare.catalogue.mode import MODE
 from layerdiff.compare.catalogue.normalisation import NORMALISATION
@@ -43,7 +44,7 @@ _BY_LETTER = {
     "G": ("weights and loading", WEIGHTS),
     "H": ("arithmetic", NUMERICS),
     "I": ("picture and labels", PREPROCESSING),
-    "J": ("training", tuple(sorted((*STEPS, *TRAINING), key=lambda one: int(one.code[1:])))),
+    "J": ("training", tuple(sorted((*INITIALISATION, *STEPS, *TRAINING), key=lambda one: int(one.code[1:])))),
     "K": ("mode and state", MODE),
     "M": ("shape errors", SHAPES),
     "U": ("unexplained", UNEXPLAINED_CAUSE),
@@ -60,7 +61,6 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
 LEFT_OUT: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
         "G7": ("a state dict that was not copied and goes on changing, which one comparison cannot see", ("G5", "K2")),
-        "J3": ("how weights are initialised, of which nothing is left when weights are loaded", ("G1", "G5")),
     }
 )
 """Codes that are known and have no entry: what they are about, why not, and the nearest that have one."""

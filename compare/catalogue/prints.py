@@ -95,6 +95,7 @@ PRINTS: Mapping[str, str] = {
     "I8": "the classes are in another order",
     "J1": "weight_decay is 0, expected 0.01",
     "J2": "the gradients of the steps before are still in it",
+    "J3": "the convolutions' weights are drawn by kaiming_uniform(a=√5), torch's default, expected kaiming_normal(fan_out)",
     "J4": "the batch norm's backward lacks the term through the variance",
     "J5": "a value that is the largest of several windows gets the gradient of the last of them alone",
     "J6": "the convolution's backward turns the kernel round",

@@ -18,7 +18,8 @@ SMALLEST = 30
 """Values below which the figures are not nearly normal, and nothing is told. With 30 on each side, two samples of
 normal values have means that are 6 standard errors apart once in 7e6 times (Student's t with 58 degrees), and standard
 deviations that are so, the one 3 times the other, once in 1.4e7 times (Fisher's F with 29 and 29). More values bring
-both nearer to 5e8."""
+both nearer to 5e8. Weights of heavier tails, which no known rule draws, come nearer with few values: 30 of a Laplace
+distribution are a fifth further apart than is reckoned here, 1,000 no more."""
 
 _NORMAL_KURTOSIS = 3.0
 _NORMAL_SWAY = 1 - 3 / math.pi

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.initial.apart import TOLD
@@ -54,15 +54,22 @@ def causes(tensors: Sequence[TensorResult], places: Mapping[str, Place]) -> Iter
         yield _at_a_value(members, places, tensors)
     unnamed: list[TensorResult] = []
     drawn = [one for one in rest if one not in constant]
-    by_name = {one.name: one for one in drawn}
-    for part, asked in _by_use(drawn, places, of_actual=True):
+    groups = {one.group for one in drawn}
+    # Those that are the same belong to the rule, too: it gives them what is expected.
+    asked_of = [one for one in tensors if one.group in groups and one.status in {"same", "different"}]
+    for part, asked in _by_use(asked_of, places, of_actual=True):
         for group in named(asked, part):
-            here = [by_name[name] for name in _names(drawn, group, of_actual=True)]
-            if group.rule is None:
+            covered = set(_names(asked_of, group, of_actual=True))
+            here = [one for one in drawn if one.name in covered]
+            # Norms and biases leave what they began at with the first steps: chance may make it look like a rule.
+            if group.rule is None or (loaded and part != "kernel"):
                 unnamed += here
                 continue
             for members in _split(here).values():
-                yield _by_a_rule(members, group, places, tensors)
+                if members[0].drawn == group.rule.name:
+                    unnamed += members
+                else:
+                    yield _by_a_rule(members, group, covered, places, tensors)
     if loaded:
         yield _loaded(loaded, unnamed)
     else:
@@ -143,16 +150,21 @@ def _at_a_value(
 
 
 def _by_a_rule(
-    members: Sequence[TensorResult], group: Named, places: Mapping[str, Place], tensors: Sequence[TensorResult]
+    members: Sequence[TensorResult],
+    group: Named,
+    covered: Set[str],
+    places: Mapping[str, Place],
+    tensors: Sequence[TensorResult],
 ) -> Finding:
+    """The finding on some tensors that a rule drew, of all that it covers."""
     rule = group.rule
     assert rule is not None, "groups without a rule are told elsewhere"
-    # Tensors that were judged together are one sample.
-    values = sum(sample.n for sample in {one.actual for one in members if one.actual is not None})
+    values = sum(member.sample.n for member in group.members)
+    of_it = [one for one in tensors if one.name in covered]
     fans = [(one, fans) for one in members if (fans := _place(one, places).fans) is not None and one.expected]
     return Finding(
         code=CODE,
-        title=f"{_which(members, tensors)} are drawn by {rule.name}, expected {_expected(members)}",
+        title=f"{_which(of_it, tensors)} are drawn by {rule.name}, expected {_expected(members)}",
         layers=_layers(members),
         change=_change(members),
         evidence=(

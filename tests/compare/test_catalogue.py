@@ -97,7 +97,7 @@ def test_every_code_that_is_told_has_an_entry():
     folder = Path(layerdiff.compare.__file__).parent
     paths = [
         path
-        for part in ("diagnosis", "gradients", "preprocessing", "shape_errors", "steps")
+        for part in ("diagnosis", "gradients", "initial", "preprocessing", "shape_errors", "steps")
         for path in sorted((folder / part).rglob("*.py"))
     ]
     told = {
@@ -154,7 +154,7 @@ def test_codes_in_any_case_once_each():
 
 @pytest.mark.parametrize(
     ("code", "near"),
-    [("C33", "C3"), ("j3", "G1"), ("G7", "G5"), ("eps", "C1"), ("Q9", "A1"), ("B", "A1"), ("", "A1")],
+    [("C33", "C3"), ("g7", "K2"), ("G7", "G5"), ("eps", "C1"), ("Q9", "A1"), ("B", "A1"), ("", "A1")],
     ids=lambda value: value or "nothing",
 )
 def test_unknown_codes_name_near_ones(code, near):
@@ -171,10 +171,10 @@ def test_unknown_codes_name_near_ones(code, near):
 
 def test_all_unknown_codes_are_named_at_once():
     """Several unknown codes are one error, each with what is near it."""
-    with pytest.raises(InputError, match=r"got x1, j3, expected one such as A1, C1, G1, G5") as caught:
-        causes_of(["x1", "C1", "j3"])
+    with pytest.raises(InputError, match=r"got x1, g7, expected one such as A1, C1, G5, K2") as caught:
+        causes_of(["x1", "C1", "g7"])
 
-    assert [note[:12] for note in caught.value.__notes__] == ["note: J3 is ", "help: layerd"]
+    assert [note[:12] for note in caught.value.__notes__] == ["note: G7 is ", "help: layerd"]
 
 
 def test_what_is_left_out_is_in_no_list():

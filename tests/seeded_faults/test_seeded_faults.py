@@ -20,10 +20,10 @@ CHOSEN = [*FIRST, *(fault for fault in FAULTS if (fault.code, fault.name) in MOR
 
 ONLY_EXAMPLES = {
     "U1", "C2", "K6", *(f"M{number}" for number in range(1, 18)),
-    *(f"J{number}" for number in (1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13)),
+    *(f"J{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13)),
 }  # fmt: skip
-"""Causes that no operator plants: shape errors, what nothing explains, the way back (tests/compare/gradients) and steps
-of training (tests/compare/steps)."""
+"""Causes that no operator plants: shape errors, what nothing explains, the way back (tests/compare/gradients), steps
+of training (tests/compare/steps) and how a network begins (tests/compare/initial)."""
 
 
 def called(fault):

@@ -208,10 +208,10 @@ def _loaded(moved: Sequence[TensorResult], unnamed: Sequence[TensorResult]) -> F
 
 
 def _which(members: Sequence[TensorResult], tensors: Sequence[TensorResult] = ()) -> str:
-    """The tensors in words: all of their use, or how many of them."""
+    """The tensors in words: all of their use that were compared, or how many of them."""
     group = members[0].group
-    total = sum(one.group == group for one in tensors)
-    return group if len(members) >= total else f"{len(members)} of {total} of {group}"
+    total = sum(one.group == group and one.status in {"same", "different"} for one in tensors)
+    return group if len(members) >= total else f"{len(members)} of {total} {group.removeprefix('the ')}"
 
 
 def _expected(members: Sequence[TensorResult]) -> str:

@@ -19,6 +19,8 @@ from layerdiff.compare.transfer import Transfer
 
 __all__ = ["judge_initial"]
 
+_TOO_MANY = "the biases that the reference has not"
+
 
 def judge_initial(
     expected: Mapping[str, Array],
@@ -45,6 +47,7 @@ def judge_initial(
     tensors = _pooled(tensors, expected, actual, places)
     # A bias that the reference has not is as good as none while it is zero.
     tensors += [_against_none(name, actual[name]) for name in transfer.zeroed]
+    places = {**places, **_of_biases(transfer, places)}
     tensors += [
         TensorResult(name, None, places[name].group, "missing", "the candidate has none", sample_of(expected[name]))
         for name in transfer.unplaced
@@ -71,12 +74,19 @@ def _alone(name: str, partner: str, expected: Array, actual: Array, place: Place
     return _judged(TensorResult(name, partner, place.group, "same", "", sample_of(expected), sample_of(actual)))
 
 
+def _of_biases(transfer: Transfer, places: Mapping[str, Place]) -> dict[str, Place]:
+    """What the candidate's biases too many are for: the fans are those of the weight beside them."""
+    beside = {one.actual.rpartition(".")[0]: places[one.expected] for one in transfer.carried
+              if places[one.expected].part == "kernel"}  # fmt: skip
+    fans = {name: beside[path].fans for name in transfer.zeroed if (path := name.rpartition(".")[0]) in beside}
+    return {name: Place(_TOO_MANY, "bias" if fans.get(name) else "norm", fans.get(name)) for name in transfer.zeroed}
+
+
 def _against_none(name: str, actual: Array) -> TensorResult:
     found = sample_of(actual)
-    group = "biases that the reference has not"
     if found.constant == 0:
-        return TensorResult(name, name, group, "same", actual=found)
-    return TensorResult(name, name, group, "different", f"{told(found)}, expected none, or 0", actual=found)
+        return TensorResult(name, name, _TOO_MANY, "same", actual=found)
+    return TensorResult(name, name, _TOO_MANY, "different", f"{told(found)}, expected none, or 0", actual=found)
 
 
 def _judged(one: TensorResult) -> TensorResult:

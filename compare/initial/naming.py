@@ -59,7 +59,7 @@ def named(members: Sequence[Member], part: Part) -> list[Named]:
         members: of one use; none of them constant.
         part: what they are.
     """
-    known = rules_of(part)
+    known = rules_of(part, of_matrices=all(one.fans is None or one.fans.taps == 1 for one in members))
     for rules in (known, _solved(members, part)):
         whole = next((rule for rule in rules if _off(rule, members) <= TOLD), None)
         if whole is not None:

@@ -63,9 +63,15 @@ class Rule:
     law: Callable[[Fans], Law]
 
 
-def rules_of(part: Part) -> tuple[Rule, ...]:
-    """The rules by which such a tensor may have been drawn, the usual ones first; all without a value in common."""
-    return {"kernel": _KERNEL, "bias": _BIAS, "norm": _NORM}[part]
+def rules_of(part: Part, *, of_matrices: bool = False) -> tuple[Rule, ...]:
+    """The rules by which such a tensor may have been drawn, the usual ones first.
+
+    Args:
+        part: what it is.
+        of_matrices: whether no kernel has more than one tap, which nobody can leave out then.
+    """
+    rules = {"kernel": _KERNEL, "bias": _BIAS, "norm": _NORM}[part]
+    return tuple(rule for rule in rules if not of_matrices or rule not in _MISCOUNTED)
 
 
 def call_of(name: str) -> str:

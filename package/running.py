@@ -100,7 +100,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
     if step is not None and not steps:
         raise InputError("step: no steps are compared, got --step alone", help="--steps 3 compares three of them")
     if steps:
-        check_training(steps, optimizer)
+        check_training(steps, optimizer, until)
     own_step = load_step(step) if isinstance(step, str) else step
     asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
     # Before somebody's code is watched: what it imports changes settings too.

@@ -72,7 +72,7 @@ def _unnamed(_module: object, file: str) -> tuple[str, str]:
     raise InputError(f"step: names no function, got {file}, expected FILE.py:FUNCTION")
 
 
-def check_training(count: int, optimizer: str) -> Specification:
+def check_training(count: int, optimizer: str, until: str | None = None) -> Specification:
     """The optimiser that was asked for, once it and the number of steps are known to be usable.
 
     Raises:
@@ -80,6 +80,8 @@ def check_training(count: int, optimizer: str) -> Specification:
     """
     if not 1 <= count <= LARGEST_COUNT:
         raise InputError(f"steps: got {count}, expected from 1 to {LARGEST_COUNT}")
+    if until is not None:
+        raise InputError(f"steps: the whole network is trained, got --until {until}", help="leave one of the two out")
     from layerdiff.handwritten.optimisers import by_name
 
     try:

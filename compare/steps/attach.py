@@ -54,6 +54,10 @@ def with_steps(
     """
     if report.crash is not None:
         return settle(replace(report, doubts=(*report.doubts, "it was not trained: it raises")))
+    if expected.until is not None:
+        raise InputError(
+            f"steps: the whole network is trained, got --until {expected.until}", help="leave one of the two out"
+        )
     if expected.returned is None or expected.returned.ndim != 2:
         raise InputError("steps: the expected network gives no classes to learn, expected (n, classes)")
     labels = generator(seed, "labels", "steps").integers(0, expected.returned.shape[1], len(x)).astype(np.int64)

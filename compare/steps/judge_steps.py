@@ -21,6 +21,7 @@ from layerdiff.compare.steps.torch_mover import TorchMover
 from layerdiff.compare.steps.torch_optimisers import Rehearsal
 from layerdiff.compare.trace import Array
 from layerdiff.compare.transfer import Carried
+from layerdiff.errors import InputError
 
 __all__ = ["Moved", "judge_steps"]
 
@@ -81,6 +82,7 @@ def judge_steps(
         on_step: called before each step with its number, from 1 on.
 
     Raises:
+        InputError: the expected network cannot be trained on `x`, or becomes NaN.
         Exception: whatever the candidate raises.
     """
     expected, copy = (TorchMover(training.network(), training.spec, blurred=blurred) for blurred in (False, True))
@@ -103,8 +105,9 @@ def _move(side: _Side, x: Array, labels: Array, what: str) -> Moved:
     own = actual.state()
     actual.load(homes.there(before, own))
     actual.remember(homes.buffers_there(remembered, own))
-    expected.step(x, labels)
+    _step_expected(expected, x, labels)
     after, kept, gradients = expected.state(), expected.remembered(), expected.gradients()
+    _refuse_diverged(after)
     explained = sway(side.copy, before, after, gradients, x, labels, what)
     parameters = {name: before[name] for name in expected.learned()}
     _, floor = side.spread.step(parameters, gradients, explained.gradients)
@@ -113,6 +116,27 @@ def _move(side: _Side, x: Array, labels: Array, what: str) -> Moved:
     found = homes.back(actual.state(), after) | homes.buffers_back(actual.remembered(), kept)
     theirs = homes.back(actual.gradients(), gradients)
     return Moved(before | remembered, after | kept, found, floor, gradients, explained.gradients, theirs)
+
+
+def _step_expected(expected: Mover, x: Array, labels: Array) -> None:
+    try:
+        expected.step(x, labels)
+    except Exception as error:
+        first = (str(error).splitlines() or ["no message"])[0]
+        raise InputError(
+            f"steps: the expected network raises in training, got {type(error).__name__}: {first}",
+            help="a batch norm in training needs more than one value a channel: larger pictures, or --batch 2",
+        ) from error
+
+
+def _refuse_diverged(state: State) -> None:
+    wrong = [name for name, array in state.items() if not np.isfinite(array).all()]
+    if wrong:
+        raise InputError(
+            f"steps: the expected network does not train, got NaN or infinity in {len(wrong)} of its tensors, "
+            f"the first {wrong[0]}",
+            help="try a smaller learning rate, and weights that lack nothing",
+        )
 
 
 def _is_remembered(name: str, moves: Sequence[Moved]) -> bool:

@@ -78,6 +78,11 @@ REFUSED = {
     "no file": (
         {"step": "torch"}, "step: cannot be used, got 'torch', expected FILE.py:FUNCTION or module:FUNCTION", []
     ),
+    "a part": (
+        {"until": "layer1"},
+        "steps: the whole network is trained, got --until layer1",
+        ["help: leave one of the two out"],
+    ),
     "too many": ({"steps": 1001}, "steps: got 1001, expected from 1 to 1000", []),
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import torch
 from steps_kit import SGD, by, judge, small
 from torch import nn
 
+from layerdiff import InputError, compare_networks, trained
 from layerdiff.compare.steps.rounding import sway
 from layerdiff.compare.steps.torch_mover import TorchMover
 from layerdiff.handwritten import numpy_resnet, torch_resnet
@@ -138,11 +139,42 @@ def test_a_loss_may_round_as_large_numbers_do():
 
 def test_a_network_without_classes_is_refused():
     """Training needs logits: a network that returns maps is told so."""
-    from layerdiff import InputError
-
     maps = nn.Sequential(nn.Conv2d(3, 2, 3))
     with pytest.raises(InputError, match=r"^steps: the expected network gives no classes to learn"):
         judge(expected=maps)
+
+
+def test_a_reference_that_raises_in_training_is_refused():
+    """A batch norm over one value is the reference's trouble, not the candidate's: one line, and what helps."""
+    expected = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Flatten())
+
+    with pytest.raises(
+        InputError, match=r"^steps: the expected network raises in training, got ValueError: Exp"
+    ) as caught:
+        judge(expected=expected, x=np.ones((1, 3, 9, 9), np.float32))
+
+    assert caught.value.__notes__[-1].startswith("help: a batch norm in training needs more than one value a channel")
+
+
+@pytest.mark.parametrize("broken", ["weights", "rate"])
+def test_a_reference_that_becomes_nan_is_refused(broken):
+    """NaN on both sides is no agreement: a training that diverges, or begins with NaN, is compared with nothing."""
+    expected = small()
+    if broken == "weights":
+        expected[8].weight.data[0, 0] = float("nan")
+    spec = "sgd:lr=1e308" if broken == "rate" else SGD
+
+    with pytest.raises(InputError, match=r"^steps: the expected network does not train, got NaN or infinity in \d+ of"):
+        judge(expected=expected, spec=spec)
+
+
+def test_a_part_of_a_network_is_not_trained():
+    """Steps are of all parameters: a reference that was captured up to a layer is refused."""
+    expected = small()
+    x = np.ones((2, 3, 9, 9), np.float32)
+
+    with pytest.raises(InputError, match=r"^steps: the whole network is trained, got --until 4"):
+        compare_networks(expected.eval(), copy.deepcopy(expected), x, until="4", training=trained(expected))
 
 
 def test_a_step_that_raises_leaves_the_answer_open():

@@ -54,11 +54,11 @@ class Judged:
         self.worst = max((m.ratio or 0 for one in tensors for m in one.measures), default=None)
 
 
-def judge(step=None, *, spec=SGD, actual=None, expected=None, count=3, x=None):
+def judge(step=None, *, spec=SGD, actual=None, expected=None, count=3, x=None, carried=()):
     """A candidate, trained by `step` or by the expected optimiser, beside the expected network trained by `spec`."""
     expected = small() if expected is None else expected
     actual = copy.deepcopy(expected) if actual is None else actual
     x = np.random.default_rng(0).standard_normal((4, 3, 9, 9)).astype(np.float32) if x is None else x
     training = asked_training(count, spec, lambda: expected, step)
     blank = Report("expected", "actual", ())
-    return Judged(with_steps(blank, training, capture(expected.eval(), x), actual, x))
+    return Judged(with_steps(blank, training, capture(expected.eval(), x), actual, x, carried=carried))

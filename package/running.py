@@ -97,11 +97,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
     for asked_for, what in ((backward is not None, "backward"), (steps > 0, "steps")):
         if asked_for:
             _refuse_forward_only(candidates, what)
-    if step is not None and not steps:
-        raise InputError("step: no steps are compared, got --step alone", help="--steps 3 compares three of them")
-    if steps:
-        check_training(steps, optimizer, until)
-    own_step = load_step(step) if isinstance(step, str) else step
+    own_step = _own_step(steps, optimizer, step, until)
     asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
     # Before somebody's code is watched: what it imports changes settings too.
     machine = describe_environment()
@@ -113,15 +109,12 @@ def run(  # noqa: PLR0913 - one for each option of the command
             "dtypes": ", ".join(dtypes),
             "seed": str(seed),
             **(dict(preparation.facts) if preparation else {}),
+            **({"steps": str(steps), "optimizer": optimizer} if steps else {}),
         }
         own_input = judge_preparation(preparation, reference.subject, asked.images) if preparation else None
         judged = len(upto(reference.trace.ops, until)) * (1 if backward is None else 2)
         held_against = None if backward is None else _there_and_back(reference, backward)
-        training = None
-        if steps:
-            assert reference.network is not None, "every reference that can be judged against can be had"
-            training = asked_training(steps, optimizer, reference.network, own_step)
-            environment |= {"steps": str(steps), "optimizer": optimizer}
+        training = None if not steps else _training(reference, steps, optimizer, own_step)
         reports = []
         for one in candidates:
 
@@ -207,6 +200,25 @@ def _refuse_forward_only(candidates: Sequence[Candidate], what: str) -> None:
             f"{what}: it is for networks that can be differentiated, got {', '.join(others)}",
             help="a saved trace, an ONNX file and the fused network know the way there alone",
         )
+
+
+def _own_step(
+    steps: int, optimizer: str, step: str | Callable[[Any, Any, Any], object] | None, until: str | None
+) -> Callable[[Any, Any, Any], object] | None:
+    """Somebody's own training step, once what was asked of training is known to be usable."""
+    if step is not None and not steps:
+        raise InputError("step: no steps are compared, got --step alone", help="--steps 3 compares three of them")
+    if steps:
+        check_training(steps, optimizer, until)
+    return load_step(step) if isinstance(step, str) else step
+
+
+def _training(
+    reference: Reference, steps: int, optimizer: str, step: Callable[[Any, Any, Any], object] | None
+) -> Training:
+    """The training of the expected network."""
+    assert reference.network is not None, "every reference that can be judged against can be had"
+    return asked_training(steps, optimizer, reference.network, step)
 
 
 def _there_and_back(reference: Reference, mode: Mode) -> Backward:

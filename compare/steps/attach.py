@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layerdiff.compare.finding import Finding
 from layerdiff.compare.result import Report
-from layerdiff.compare.step_verdict import settled_steps
 from layerdiff.compare.steps.causes import Frozen, causes_of_steps
 from layerdiff.compare.steps.judge_steps import Moved, judge_steps
 from layerdiff.compare.steps.mover import Mover, State, Training
@@ -75,16 +73,16 @@ def with_steps(
         first = (str(error).splitlines() or ["no message"])[0]
         doubt = f"it was not trained: {type(error).__name__}: {first}"
         return settle(replace(report, doubts=(*report.doubts, doubt)))
-    found: tuple[Finding, ...] = ()
-    if diagnose:
-        settled = settled_steps(steps, lambda measure: measure.ratio is None or measure.ratio > 1)
-        found = causes_of_steps(settled, moves, training, _again(training, moves, x, labels, told=actual.open))
-    return settle(replace(report, steps=steps, findings=(*report.findings, *found)))
+    report = settle(replace(report, steps=steps))
+    if not diagnose or report.steps is None:
+        return report
+    found = causes_of_steps(report.steps, moves, training, _again(training, moves, x, labels, told=actual.open))
+    return replace(report, findings=(*report.findings, *found))
 
 
 def _mover(training: Training, network: Any) -> Mover:
     if hasattr(network, "named_modules"):
-        return TorchMover(network, (training.name, training.values), step=training.step)
+        return TorchMover(network, training.spec, step=training.step)
     if training.numpy is None:
         raise InputError(f"steps: cannot be trained, got {type(network).__name__}, expected a torch network")
     return training.numpy(network)

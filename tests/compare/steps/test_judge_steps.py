@@ -13,7 +13,9 @@ from torch import nn
 from layerdiff import InputError, compare_networks, trained
 from layerdiff.compare.steps.rounding import sway
 from layerdiff.compare.steps.torch_mover import TorchMover
+from layerdiff.compare.steps.torch_optimisers import OPTIMISERS
 from layerdiff.handwritten import numpy_resnet, torch_resnet
+from layerdiff.handwritten.optimisers import by_name
 
 SPECS = (
     SGD,
@@ -61,10 +63,8 @@ def test_a_right_network_that_rounds_otherwise_is_same(spec):
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_right_step_of_ones_own_is_same(spec):
     """Though nobody can look into its optimiser, and so set what it remembers."""
-    name, _, rest = spec.partition(":")
-    values = {key: value == "true" if value in {"true", "false"} else float(value)
-              for key, _, value in (one.partition("=") for one in rest.split(","))}  # fmt: skip
-    kind = {one.__name__.lower(): one for one in vars(torch.optim).values() if isinstance(one, type)}[name]
+    meant = by_name(spec)
+    kind, values = OPTIMISERS[meant.name], dict(meant.values)
     expected = small()
 
     found = judge(by(lambda p: kind(p, **values)), spec=spec, expected=expected, actual=summed_otherwise(expected))
@@ -97,13 +97,10 @@ def test_both_handwritten_networks_move_as_torchvisions(spec, count):
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_change_of_a_millionth_is_seen(spec):
     """The floor is made of rounding: a learning rate that is off by 1e-6 makes every parameter another one."""
-    name, _, rest = spec.partition(":")
-    lr = float(rest.partition(",")[0].removeprefix("lr="))
-    values = {key: value == "true" if value in {"true", "false"} else float(value)
-              for key, _, value in (one.partition("=") for one in rest.split(","))}  # fmt: skip
-    kind = {one.__name__.lower(): one for one in vars(torch.optim).values() if isinstance(one, type)}[name]
+    meant = by_name(spec)
+    kind, values = OPTIMISERS[meant.name], dict(meant.values)
 
-    found = judge(by(lambda p: kind(p, **values | {"lr": lr * (1 + 1e-6)})), spec=spec)
+    found = judge(by(lambda p: kind(p, **values | {"lr": values["lr"] * (1 + 1e-6)})), spec=spec)
 
     assert found.verdict == "different"
     # The first bias has no gradient but rounding, and where nothing decays it, nothing can be said of it.

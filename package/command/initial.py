@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from layerdiff.candidate.stages import is_supervised
 from layerdiff.candidate.supervise import DEFAULT_TIMEOUT, supervised
 from layerdiff.command.options import SIZE
-from layerdiff.command.output import check_writable, say
+from layerdiff.command.output import check_writable, deliver_other
 from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.errors import InputError
 
@@ -88,6 +87,7 @@ def command(
     if runs_foreign_code([actual], expected) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.compare.initial.initial import initial_to_json
+    from layerdiff.compare.render.initial import render_initial, render_initial_concise
     from layerdiff.compare.result import exit_code
     from layerdiff.initial import compare_initial
     from layerdiff.subject import LARGEST
@@ -95,19 +95,11 @@ def command(
     if not 1 <= min(size) <= max(size) <= LARGEST:
         raise InputError(f"size: got {size[0]}x{size[1]}, expected 1 to {LARGEST} pixels a side")
     found = compare_initial(actual, expected=expected, size=size, seed=seed)
-    content = initial_to_json(found)
-    if output is not None:
-        from layerdiff.compare.saved import write_file
 
-        write_file(output, content)
-    if form == "json":
-        say(content.decode(), newline=False)
-    else:
-        from layerdiff.compare.render.initial import render_initial, render_initial_concise
+    def text(width: int, plain: bool) -> str:
+        if form == "concise":
+            return render_initial_concise(found)
+        return render_initial(found, width=width, ascii_only=plain, every_layer=every_layer)
 
-        plain = ascii_only or "utf" not in (sys.stdout.encoding or "").lower()
-        columns = shutil.get_terminal_size((100, 24)).columns
-        full = form == "full"
-        say(render_initial(found, width=columns, ascii_only=plain, every_layer=every_layer) if full
-            else render_initial_concise(found))  # fmt: skip
+    deliver_other(initial_to_json(found), text, form=form, output=output, ascii_only=ascii_only)
     return exit_code(found.verdict)

@@ -16,7 +16,7 @@ from layerdiff.compare.result import Run, exit_code
 from layerdiff.compare.saved import run_to_json, write_file
 from layerdiff.errors import InputError
 
-__all__ = ["ReaderGoneError", "check_writable", "deliver", "progress", "say"]
+__all__ = ["ReaderGoneError", "check_writable", "deliver", "deliver_other", "progress", "say"]
 
 
 class ReaderGoneError(Exception):
@@ -68,16 +68,37 @@ def deliver(
     return exit_code(run.verdict)
 
 
+def deliver_other(
+    content: bytes, text: Callable[[int, bool], str], *, form: str, output: Path | None, ascii_only: bool
+) -> None:
+    """Print what is no run, and write its JSON where asked.
+
+    Args:
+        content: it as JSON, which is what is printed for the form `json`.
+        text: gives it for a terminal of so many columns, in ASCII alone or not.
+        form: as asked for.
+        output: where its JSON goes, too.
+        ascii_only: as asked for; a terminal that knows no more gets no more.
+    """
+    if output is not None:
+        write_file(output, content)
+    if form == "json":
+        say(content.decode(), newline=False)
+    else:
+        say(text(*_terminal(ascii_only)))
+
+
+def _terminal(ascii_only: bool) -> tuple[int, bool]:
+    """How many columns there are, and whether to keep to ASCII."""
+    return shutil.get_terminal_size((100, 24)).columns, ascii_only or not _speaks_unicode()
+
+
 def in_form(run: Run, form: str, *, every_layer: bool, ascii_only: bool) -> str:
     """The run in one form, as this terminal wants it."""
     from layerdiff.compare.render.forms import Look, rendered
 
-    look = Look(
-        width=shutil.get_terminal_size((100, 24)).columns,
-        ascii_only=ascii_only or not _speaks_unicode(),
-        every_layer=every_layer,
-        root=str(Path.cwd()),
-    )
+    width, plain = _terminal(ascii_only)
+    look = Look(width=width, ascii_only=plain, every_layer=every_layer, root=str(Path.cwd()))
     return rendered(run, form, look)
 
 

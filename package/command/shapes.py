@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import click
 from layerdiff.candidate.stages import is_supervised
 from layerdiff.candidate.supervise import DEFAULT_TIMEOUT, supervised
 from layerdiff.command.options import SIZE
-from layerdiff.command.output import check_writable, say
+from layerdiff.command.output import check_writable, deliver_other
 from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.errors import InputError
 
@@ -80,25 +79,20 @@ def command(
     if runs_foreign_code([actual] if actual else [], expected) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.compare.ledger import ledger_to_json
+    from layerdiff.compare.render.shapes import render_shapes
     from layerdiff.compare.result import exit_code
     from layerdiff.subject import LARGEST
 
     if not 1 <= min(size) <= max(size) <= LARGEST:
         raise InputError(f"size: got {size[0]}x{size[1]}, expected 1 to {LARGEST} pixels a side")
     ledger = _ledger(expected, actual, (batch, 3, *size))
-    content = ledger_to_json(ledger)
-    if output is not None:
-        from layerdiff.compare.saved import write_file
-
-        write_file(output, content)
-    if form == "json":
-        say(content.decode(), newline=False)
-    else:
-        from layerdiff.compare.render.shapes import render_shapes
-
-        plain = ascii_only or "utf" not in (sys.stdout.encoding or "").lower()
-        columns = shutil.get_terminal_size((100, 24)).columns
-        say(render_shapes(ledger, width=columns, ascii_only=plain, every_layer=every_layer))
+    deliver_other(
+        ledger_to_json(ledger),
+        lambda width, plain: render_shapes(ledger, width=width, ascii_only=plain, every_layer=every_layer),
+        form=form,
+        output=output,
+        ascii_only=ascii_only,
+    )
     return exit_code(ledger.verdict)
 
 

@@ -42,7 +42,7 @@ def causes_of_steps(steps: Steps, moves: Sequence[Moved], training: Training, fr
     if cause is not None:
         found.append(cause)
         wrong = {kind: names - set(cause.layers) for kind, names in wrong.items()}
-    found += running_causes(wrong["running"], moves)
+    found += running_causes(wrong["running"], moves, _momenta(training))
     found += _still(wrong["parameter"], moves)
     told = {name for one in found for name in one.layers}
     rest = sorted(wrong["parameter"] - told)
@@ -73,6 +73,12 @@ def _frozen(parameters: set[str], running: set[str], moves: Sequence[Moved], aga
         how="the expected network, trained with these norms in eval mode, becomes the same",
         after=max(ratios[name] for name in explained),
     )  # fmt: skip
+
+
+def _momenta(training: Training) -> dict[str, float | None]:
+    """The momentum of each norm of the reference."""
+    named = training.network().named_modules()
+    return {name: getattr(module, "momentum", None) for name, module in named if hasattr(module, "running_mean")}
 
 
 def _still(wrong: set[str], moves: Sequence[Moved]) -> Iterator[Finding]:

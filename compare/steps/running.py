@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from layerdiff.compare.trace import Array
 
 __all__ = ["running_causes", "still_norms"]
 
-_MOMENTUM = 0.1
-"""Torch's: the weight of the new batch."""
 _EXACT = 1e-9
 """What may be left of an estimate that is explained, by its size."""
 _HOW = "the expected batch's statistics, taken in so, give what it has after every step"
@@ -25,17 +23,22 @@ def still_norms(names: Collection[str], moves: Sequence[Moved]) -> tuple[str, ..
     return tuple(norm for norm in norms if all(_is_still(name, moves) for name in names if _of(name) == norm))
 
 
-def running_causes(names: Collection[str], moves: Sequence[Moved]) -> Iterator[Finding]:
+def running_causes(
+    names: Collection[str], moves: Sequence[Moved], momenta: Mapping[str, float | None]
+) -> Iterator[Finding]:
     """One finding for each way in which running estimates are others.
 
     Args:
         names: of the running estimates at fault.
         moves: all steps.
+        momenta: of the expected norms: the weight of the new batch, as torch has it; None for a norm that averages all
+            batches, of which nothing is found.
     """
     groups: dict[tuple[str, str, str], list[str]] = {}
     worst = 0.0
     for name in sorted(names):
-        found = _fitted(name, moves)
+        momentum = momenta.get(_of(name))
+        found = None if not momentum else _fitted(name, moves, momentum)
         if found is not None:
             groups.setdefault(found[:3], []).append(name)
             worst = max(worst, found[3])
@@ -43,11 +46,11 @@ def running_causes(names: Collection[str], moves: Sequence[Moved]) -> Iterator[F
         yield Finding(code, title, tuple(members), change, confirmed=True, how=_HOW, after=worst)
 
 
-def _fitted(name: str, moves: Sequence[Moved]) -> tuple[str, str, str, float] | None:
+def _fitted(name: str, moves: Sequence[Moved], momentum: float) -> tuple[str, str, str, float] | None:
     """Code, title, change and the worst ratio, if one sum of the old estimate and the batch's explains all steps."""
     role = name.rpartition(".")[2].replace("_", " ")
     old = [move.before[name] for move in moves]
-    batch = [(move.after[name] - (1 - _MOMENTUM) * move.before[name]) / _MOMENTUM for move in moves]
+    batch = [(move.after[name] - (1 - momentum) * move.before[name]) / momentum for move in moves]
     new = [move.actual[name] for move in moves]
     kept, taken = _amounts(old, batch, new)
     left = [np.abs(kept * o + taken * b - n) for o, b, n in zip(old, batch, new, strict=True)]
@@ -64,13 +67,14 @@ def _fitted(name: str, moves: Sequence[Moved]) -> tuple[str, str, str, float] | 
             worst,
         )
     if abs(share - 1) < 1e-7:
-        title = f"the {role} takes in {taken:.6g} of a batch, expected {_MOMENTUM:g}"
+        title = f"the {role} takes in {taken:.6g} of a batch, expected {momentum:g}"
         return "C2", title, "torch's momentum is the weight of the new batch; Keras's that of the old mean", worst
     count = 1 / (1 - share) if share < 1 else 0.0
-    if role == "running var" and abs(kept - (1 - _MOMENTUM)) < 1e-7 and abs(count - round(count)) < 1e-3 * count:
+    if role == "running var" and abs(kept - (1 - momentum)) < 1e-7 and abs(count - round(count)) < 1e-3 * count:
         title = "the running var takes in the biased variance, divided by n"
         return "C3", title, "divide by n - 1 for the running estimate, and by n to normalise", worst
-    return "C2", f"the {role} is {kept:.6g} of itself and {taken:.6g} of the batch's", "0.9 and 0.1 are expected", worst
+    title = f"the {role} is {kept:.6g} of itself and {taken:.6g} of the batch's"
+    return "C2", title, f"{1 - momentum:g} and {momentum:g} are expected", worst
 
 
 def _amounts(old: Sequence[Array], batch: Sequence[Array], new: Sequence[Array]) -> tuple[float, float]:

@@ -240,6 +240,17 @@ def test_running_estimates_that_move_otherwise_are_named(name):
     assert {name for one in found.report.findings for name in one.layers} == found.wrong
 
 
+def test_the_expected_momentum_is_the_references():
+    """A reference that takes in 0.3 of a batch is what is expected, and not torch's default."""
+    expected, actual = small(), small()
+    expected[1].momentum = expected[4].momentum = 0.3
+
+    found = judge(expected=expected, actual=actual)
+
+    assert {one.title.partition("takes in ")[2] for one in found.report.findings} == {"0.1 of a batch, expected 0.3"}
+    assert {name for one in found.report.findings for name in one.layers} == found.wrong
+
+
 def test_another_loss_is_told_from_another_optimiser():
     """Its gradients differ, and the expected optimiser makes of them what it does: no cause is claimed."""
     smooth = by(lambda p: Sgd(p, lr=0.1), loss=lambda z, y: nn.functional.cross_entropy(z, y, label_smoothing=0.1))

@@ -21,7 +21,7 @@ SMALL = 10**6
 """Multiply-adds up to which OpenBLAS takes the kernels for small matrices."""
 
 _SHORT = 256  # terms of a sum up to which a block of weights, 64 columns wide, stays near the core
-_PIECE = 128
+_STEP = 64  # a piece of a sum has a multiple of this many terms, and at least twice as many
 _LATE = 300  # rows so few that threads share the columns out instead
 _WIDTHS = (64, 32, 16)
 
@@ -58,14 +58,19 @@ def cut_product(rows: int, depth: int, columns: int, *, small: bool, late: bool)
         late: whether the columns are what threads share out, and must be cut for that.
     """
     width = next((w for w in _WIDTHS if columns % w == 0), columns)
-    pieces = 1
-    if small and depth > _SHORT and depth % _PIECE == 0:
-        pieces = depth // _PIECE
+    pieces = depth // _piece(depth) if small else 1
     most = SMALL // (depth // pieces * width)
     if small and depth // pieces <= _SHORT and most >= 1:
         count = -(-rows // most)
         return Blocks(pieces, -(-rows // count), width, small=True)
     return Blocks(1, rows, columns // 2 if late and columns % 2 == 0 else columns)
+
+
+def _piece(depth: int) -> int:
+    """The longest part of a sum that is short and divides it; all of it where there is none."""
+    if depth <= _SHORT:
+        return depth
+    return next((piece for piece in range(_SHORT, _STEP, -_STEP) if depth % piece == 0), depth)
 
 
 def is_late(pixels: int) -> bool:

@@ -34,9 +34,9 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 
 __all__ = ["frame_for", "tile_size", "winograd"]
 
-_ABOUT = 56
+_ABOUT = 98
 _WHOLE = 64  # tiles so few that they stay together, and threads share the channels out
-_COLUMNS = 64  # of the output transform at a time, so that threads can share the channels out
+_COLUMNS = 64  # of a transform at a time, so that threads can share the channels out
 
 
 def tile_size(height: int, width: int) -> int | None:
@@ -118,7 +118,10 @@ class _Job:
         return -(-self.out.shape[1] // self.m), -(-self.out.shape[2] // self.m)
 
     def in_columns(self, bands: tuple[Band, ...]) -> None:
-        """Threads share out the rows of tiles for the first transform, then the channels."""
+        """Threads share out the channels of the image for the first transform, then those of the products.
+
+        What makes the image often shares out its channels too: then each thread transforms what it has made itself.
+        """
         shop, points, (down, across) = self.shop, (self.m + 2) ** 2, self.tiles
         whole = shop.shared("values", points, shop.images * down * across, self.kernel.in_channels)
 
@@ -129,8 +132,12 @@ class _Job:
         def multiply(columns: slice, thread: int) -> list[Call]:
             return [call for band in bands for call in self.multiply(band, of(band), columns, thread)]
 
-        lines = [Band((i, i + 1), (r, r + 1)) for i in range(shop.images) for r in range(down)]
-        shop.by_bands(lines, lambda line, thread: self.transform(line, of(line), thread))
+        def transform(channels: slice, thread: int) -> list[Call]:
+            own = slice(channels.start * width, channels.stop * width)
+            return [call for band in bands for call in self.transform(band, of(band), thread, own)]
+
+        width = _block(self.kernel.in_channels)
+        shop.by_columns(self.kernel.in_channels // width, transform)
         shop.by_columns(self.weights.column_blocks, multiply)
 
     def values(self, band: Band, thread: int) -> Array:
@@ -139,16 +146,13 @@ class _Job:
         flat = self.shop.scratch(thread, "values", points * tiles * channels)
         return flat.reshape(points, tiles, channels)
 
-    def transform(self, band: Band, values: Array, thread: int) -> list[Call]:
-        """The tiles of a band of the image, and from them `values`."""
-        seen = self._tiles_of_image()[band.index]
-        side, channels = self.m + 2, self.kernel.in_channels
-        tiles = self.shop.scratch(thread, "tiles", seen.size)
-        matrix = _rounded(self.m, self.out.dtype)[0]
-        return [
-            copy(seen, tiles.reshape(seen.shape)),
-            call(np.matmul, matrix, tiles.reshape(-1, side * side, channels), out=values.swapaxes(0, 1)),
-        ]
+    def transform(self, band: Band, values: Array, thread: int, channels: slice = slice(None)) -> list[Call]:
+        """The tiles of a band of the image, and from them `values`; only the `channels`."""
+        seen = self._tiles_of_image()[band.index][..., channels]
+        tiles = self.shop.scratch(thread, "tiles", seen.size).reshape(seen.shape)
+        flat = tiles.reshape(-1, (self.m + 2) ** 2, seen.shape[-1])
+        matrix, out = _rounded(self.m, self.out.dtype)[0], values[..., channels].swapaxes(0, 1)
+        return [copy(seen, tiles), call(np.matmul, matrix, _in_columns(flat), out=_in_columns(out))]
 
     def multiply(self, band: Band, values: Array, columns: slice, thread: int) -> list[Call]:
         """From `values` to the output: the blocks `columns` of each group's channels."""
@@ -207,8 +211,12 @@ def _runs(first: int, last: int, size: int, m: int) -> Iterator[tuple[int, int, 
         yield max(first, whole), last, size % m
 
 
+def _block(channels: int) -> int:
+    return _COLUMNS if channels % _COLUMNS == 0 else channels
+
+
 def _in_columns(matrices: Array) -> Array:
     """(k, rows, columns) as (k, blocks, rows, columns of a block)."""
     k, rows, columns = matrices.shape
-    width = _COLUMNS if columns % _COLUMNS == 0 else columns
+    width = _block(columns)
     return matrices.reshape(k, rows, columns // width, width).swapaxes(1, 2)

@@ -18,7 +18,7 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 
 __all__ = ["Line", "WeightStore", "Workshop"]
 
-_ABOUT = 392
+_ABOUT = 784
 _WHOLE = 300
 
 Line = tuple[str, str, str]

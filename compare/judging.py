@@ -12,6 +12,7 @@ from layerdiff.compare.capture import capture, capture_to_the_end
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.judge import Dtype, judge
 from layerdiff.compare.modes import Backward
+from layerdiff.compare.one_thread import one_blas_thread
 from layerdiff.compare.result import Report
 from layerdiff.compare.shape_errors import explain_crash_finding
 from layerdiff.compare.steps.mover import Training
@@ -67,7 +68,8 @@ class Judging:
         Raises:
             InputError: see `capture` and `judge`; or it raises only while it is watched.
         """
-        report = self._there(network)
+        with one_blas_thread():
+            report = self._there(network)
         # Only here: gradients need torch, and nobody else does.
         if self.backward is not None:
             from layerdiff.compare.gradients.attach import with_gradients

@@ -84,6 +84,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
     Raises:
         InputError: something that was given cannot be used, or cannot be judged.
     """
+    from layerdiff.compare.one_thread import one_blas_thread
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
 
@@ -100,7 +101,8 @@ def run(  # noqa: PLR0913 - one for each option of the command
     own_step = _own_step(steps, optimizer, step, until)
     asked = Asked(source, keep, tuple(Path(image) for image in images), size, batch, until)
     # Before somebody's code is watched: what it imports changes settings too.
-    machine = describe_environment()
+    with one_blas_thread():
+        machine = describe_environment()
     with referred(expected, candidates, asked) as reference:
         environment = {
             **machine,
@@ -130,7 +132,8 @@ def run(  # noqa: PLR0913 - one for each option of the command
                 reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step, held_against,
                 training,
             )  # fmt: skip
-            report = judge.report(one, environment)
+            with one_blas_thread():
+                report = judge.report(one, environment)
             reports.append(report if own_input is None else with_input(report, own_input))
     said = (*preparation.notes, *own_input.notes) if preparation and own_input else ()
     notes = (*reference.notes, *reference.watched.notes, *said, *(note for one in candidates for note in one.notes))

@@ -18,8 +18,9 @@ from torch import nn
 
 from layerdiff import load_weights, torchvision_model
 from layerdiff.handwritten import fused, numpy_resnet
+from layerdiff.handwritten.numpy_ops import Grade
 
-__all__ = ["Network", "onnx_file", "reference_evaluator"]
+__all__ = ["Network", "onnx_file", "product_sizes", "reference_evaluator"]
 
 Array = NDArray[np.float32]
 
@@ -71,9 +72,9 @@ class Network:
         network = fused.build(self.name, self.weights.state, threads=self.threads, tricks=tricks)
         return lambda: network(self.x)
 
-    def textbook(self) -> Callable[[], NDArray[Any]]:
-        """Our NumPy twin, layer by layer, a product for each convolution, every output an array of its own."""
-        network = numpy_resnet.build(self.name)
+    def textbook(self, grade: Grade = "gemm") -> Callable[[], NDArray[Any]]:
+        """Our NumPy twin, layer by layer, every output an array of its own; see `conv2d` for the grades."""
+        network = numpy_resnet.build(self.name, grade=grade)
         network.load_state_dict(self.weights.state)
         return lambda: self._limited(lambda: network(self.x))
 

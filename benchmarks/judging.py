@@ -115,7 +115,9 @@ def main() -> None:
         runs.append(judged())
     unit, seconds = statistics.median(units), {name: statistics.median(one[name] for one in runs) for name in runs[0]}
     ratios = {
-        "run / torch forwards": statistics.median(sum(one.values()) / own for one, own in zip(runs, units, strict=True)),
+        "run / torch forwards": statistics.median(
+            sum(one.values()) / own for one, own in zip(runs, units, strict=True)
+        ),
         "allowances and metrics / forwards": statistics.median(one[JUDGED_BY] / one[FORWARDS] for one in runs),
     }
     lines = ["| part | seconds | torch forwards |", "|---|---:|---:|"]
@@ -127,7 +129,7 @@ def main() -> None:
         "",
         "| ratio, median | is | aim, at most | |",
         "|---|---:|---:|---|",
-        *(f"| {what} | {is_:.2g} | {AIMS[what]:g} | {_met(is_, AIMS[what])} |" for what, is_ in ratios.items()),
+        *(f"| {what} | {is_:.3g} | {AIMS[what]:g} | {_met(is_, AIMS[what])} |" for what, is_ in ratios.items()),
     ]
     text = "\n".join(lines)
     print(text)

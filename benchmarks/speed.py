@@ -1,7 +1,9 @@
 """How fast the fused NumPy network is, beside torch, ONNX Runtime and bare matrix products; docs/speed.md.
 
     python benchmarks/speed.py             the tables
-    python benchmarks/speed.py --growth    the curves too: batch, size of the picture, depth
+    python benchmarks/speed.py --growth    the curves too: batch, size of the picture, depth; time and memory
+
+Beside it: slow.py has those who take their time, others.py the other architectures, judging.py what a judgement costs.
 
 All contestants run in turns in one process, so that what disturbs the machine disturbs all of them. Where an aim of
 docs/speed.md is not reached, the table says so.
@@ -10,8 +12,6 @@ docs/speed.md is not reached, the table says so.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from contestants import Network, onnx_file, reference_evaluator
+from contestants import Network, onnx_file
 from growth import grown
 from interleaved import Timed, in_turn
 from pages import write_figures, write_part
+from peaks import peaks
 from torchvision.models import resnet50
 
 from layerdiff.handwritten import numpy_resnet
@@ -57,23 +58,6 @@ AIMS: Mapping[tuple[str, str], Mapping[Case, float]] = {
     (FUSED, BARE): {Case(1, 1): 0.95, Case(1, 2): 1.05},
     (KEPT, TORCH): {Case(1, 2): 1.15, Case(8, 2): 1.0},
 }
-
-ALONE = """
-import numpy as np
-{imports}
-x = np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)
-{run}
-(peak,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(peak.split()[1])
-"""
-IN_TORCH = (
-    "import torch\nfrom torchvision.models import resnet50",
-    "torch.manual_seed(0)\nwith torch.inference_mode():\n    resnet50().eval()(torch.from_numpy(x))",
-)
-IN_NUMPY = (
-    "from layerdiff.handwritten import fused, numpy_resnet",
-    "fused.build('resnet50', numpy_resnet.build('resnet50').state_dict())(x)",
-)
 
 
 def raced(case: Case, onnx: Path, rounds: int) -> dict[str, Timed]:
@@ -134,19 +118,6 @@ def training_step(rounds: int) -> dict[str, Timed]:
     )
 
 
-def peaks() -> dict[str, float]:
-    """The peak memory of a process that classifies one image, in MB; Linux only.
-
-    The process tells it itself: what the operating system counts for a child begins with what its parent had.
-    """
-    found = {}
-    for name, (imports, run) in {TORCH: IN_TORCH, FUSED: IN_NUMPY}.items():
-        command = [sys.executable, "-c", ALONE.format(imports=imports, run=run)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found[name] = int(done.stdout) / 1e3
-    return found
-
-
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -166,18 +137,13 @@ def main() -> None:
                 (f"{one} / {other}, {case}", times[one].ratio(times[other]), most[case])
                 for (one, other), most in AIMS.items() if case in most
             ]  # fmt: skip
-        network = Network("resnet50", (1, 3, 224, 224), 2)
-        slow = in_turn(
-            {"onnx.reference": reference_evaluator(onnx, network.x), FUSED: network.fused()}, rounds=3
-        )  # fmt: skip
-    aims.append((f"{FUSED} / onnx.reference, batch 1", slow[FUSED].ratio(slow["onnx.reference"]), 1 / 15))
     step = training_step(max(asked.rounds // 3, 2))
     aims.append(("NumPy training step / torch's", step["NumPy, tape"].ratio(step[TORCH]), 1.3))
     off, memory = errors(1), peaks()
     aims.append(("logit error / torch's", off[FUSED] / off[TORCH], 1.5))
     aims.append(("peak memory / torch's", memory[FUSED] / memory[TORCH], 0.6))
     worth = ideas(asked.rounds)
-    for name, found in (("onnx.reference", slow), ("training step", step), ("ideas", worth)):
+    for name, found in (("training step", step), ("ideas", worth)):
         figures[name] = {one: timed.milliseconds for one, timed in found.items()}
     figures |= {"logit error": off, "peak memory in MB": memory}
     rows = [f"| {what} | {ratio:.2f} | {most:.2f} | {_met(ratio, most)} |" for what, ratio, most in aims]

@@ -1,9 +1,8 @@
 """The BLAS under NumPy gets one thread while networks are judged.
 
 Torch and NumPy take turns there, layer by layer, each with threads of its own, and threads that are done wait for more
-work by spinning: on as many cores as threads, each library then takes the other's cores away. On two cores the judgement
-of a NumPy network takes twice as long with two threads in the BLAS as with one. Nor is what is found a matter of how
-many there are: products are added up in another order then.
+work by spinning: on as many cores as threads, each library takes the other's cores away. On two cores the judgement of
+a NumPy network takes nearly twice as long with two threads in the BLAS as with one.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ Begin with `network`, then `plan`, `residual` and `convolution`; each idea that 
     blocks         products in blocks that the BLAS need not pack
     winograd       3x3 convolutions with fewer multiplications
     shifting       a rectifier in one pass
-    joining        a block's last convolution and its projection are one product
     stem           pooling before the rectifier
     interleaving   what follows on the same rows is done while they are in the cache
     bands, team    rows or channels shared out among Python threads, `barriers` where they must wait

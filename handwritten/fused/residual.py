@@ -7,7 +7,6 @@ from itertools import pairwise
 from layerdiff.handwritten.fused.convolution import convolve, framed_for
 from layerdiff.handwritten.fused.folding import Kernel
 from layerdiff.handwritten.fused.images import Image
-from layerdiff.handwritten.fused.joining import bring, joined
 from layerdiff.handwritten.fused.parts import Block
 from layerdiff.handwritten.fused.shifting import Finish, carried, finish_of, shift_of
 from layerdiff.handwritten.fused.workshop import Workshop
@@ -19,10 +18,8 @@ def residual(shop: Workshop, block: Block, x: Image) -> Image:
     """Adds the steps of `block` and says where its output will lie: over `x`, unless the shape changes."""
     now = x
     finish: Finish | None = None
-    joins = block.projection is not None and shop.tricks.joined and block.convolutions[-1].size == 1
     for kernel, following in pairwise(block.convolutions):
-        beside = x.channels if joins and following is block.convolutions[-1] else 0
-        now, finish = _inner(shop, kernel, following, now, beside)
+        now, finish = _inner(shop, kernel, following, now)
     last = block.convolutions[-1]
     if finish is not None and finish.shifted:
         last = carried(last, shift_of(finish))
@@ -30,11 +27,6 @@ def residual(shop: Workshop, block: Block, x: Image) -> Image:
         convolve(shop, last, now, finish_of(last, shop.dtype), x.inside, x.inside)
         return x
     out = _fresh(shop, block, now.height, now.width, last.out_channels)
-    if joins:
-        bring(shop, block.projection, x, now)
-        both = joined(last, block.projection)
-        convolve(shop, both, now, finish_of(both, shop.dtype), out.inside)
-        return out
     convolve(shop, block.projection, x, finish_of(block.projection, shop.dtype, rectified=False), out.inside)
     convolve(shop, last, now, finish_of(last, shop.dtype), out.inside, out.inside)
     return out
@@ -52,14 +44,14 @@ def _fresh(shop: Workshop, block: Block, height: int, width: int, channels: int)
     return framed_for(shop, block.convolutions[-1], height, width, channels)
 
 
-def _inner(shop: Workshop, kernel: Kernel, following: Kernel, x: Image, beside: int) -> tuple[Image, Finish]:
-    """A convolution that is not the last one, with room for `beside` more channels after its own."""
+def _inner(shop: Workshop, kernel: Kernel, following: Kernel, x: Image) -> tuple[Image, Finish]:
+    """A convolution that is not the last one."""
     finish = finish_of(kernel, shop.dtype, shifted=shop.tricks.shifted and not following.padding)
     height, width = kernel.output_size(x.height), kernel.output_size(x.width)
     if following.padding:
         image = framed_for(shop, following, height, width, kernel.out_channels, role="inner")
     else:
-        room = shop.shared("inner", shop.images, height, width, kernel.out_channels + beside)
+        room = shop.shared("inner", shop.images, height, width, kernel.out_channels)
         image = Image(room, 0, height, width)
-    convolve(shop, kernel, x, finish, image.inside[..., : kernel.out_channels])
+    convolve(shop, kernel, x, finish, image.inside)
     return image, finish

@@ -19,7 +19,6 @@ class Tricks:
             and so give other last bits, from one run to the next.
         winograd: 3x3 convolutions of stride 1 by fewer multiplications, see `winograd`.
         shifted: a rectifier is one pass, max(raw, -bias), and the bias is added further on, see `shifting`.
-        joined: the projection beside a block is one product with the block's last convolution, see `joining`.
         interleaved: what follows on the same rows is done while they are in the cache, see `interleaving`.
     """
 
@@ -27,7 +26,6 @@ class Tricks:
     blocked: Literal["auto", "always", "never"] = "auto"
     winograd: bool = True
     shifted: bool = True
-    joined: bool = True
     interleaved: bool = True
 
     def names(self) -> tuple[str, ...]:
@@ -35,5 +33,5 @@ class Tricks:
         return tuple(field.name for field in fields(self) if getattr(self, field.name) not in {False, "never"})
 
 
-PLAIN = Tricks(pointwise=False, blocked="never", winograd=False, shifted=False, joined=False, interleaved=False)
+PLAIN = Tricks(pointwise=False, blocked="never", winograd=False, shifted=False, interleaved=False)
 """None of them: patches, products as they come, one pass for each operation."""

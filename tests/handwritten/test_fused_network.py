@@ -16,7 +16,6 @@ ONE_OFF = {
     "blocked": Tricks(blocked="never"),
     "winograd": Tricks(winograd=False),
     "shifted": Tricks(shifted=False),
-    "joined": Tricks(joined=False),
     "interleaved": Tricks(interleaved=False),
 }
 ONE_ON = {
@@ -24,7 +23,6 @@ ONE_ON = {
     "blocked": replace(PLAIN, blocked="always"),
     "winograd": replace(PLAIN, winograd=True),
     "shifted": replace(PLAIN, shifted=True),
-    "joined": replace(PLAIN, joined=True),
     "interleaved": replace(PLAIN, interleaved=True),
 }
 SHAPES = [(1, 3, 96, 96), (2, 3, 65, 47), (3, 3, 97, 130)]
@@ -142,7 +140,7 @@ def test_the_plan_says_how_each_layer_runs_and_why():
     fused = build("resnet50", state, threads=2, tricks=Tricks(blocked="always"))
     head, tricks, *lines = str(fused.plan((1, 3, 224, 224))).splitlines()
     assert head.startswith("1 x 224x224, float32, threads: 2, phases: ")
-    assert tricks == "tricks: pointwise, blocked, winograd, shifted, joined, interleaved"
+    assert tricks == "tricks: pointwise, blocked, winograd, shifted, interleaved"
     convs = {key.removesuffix(".weight") for key, array in state.items() if array.ndim == 4}
     assert {line.split()[0] for line in lines} == convs | {"maxpool", "avgpool", "fc"}
     assert max(map(len, (head, tricks, *lines))) <= 80

@@ -1,6 +1,6 @@
 """`python -m layerdiff` is the command `layerdiff`."""
 
-from layerdiff.command.main import main
+from layerdiff.command.entry import main
 
 if __name__ == "__main__":
     main()

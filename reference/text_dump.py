@@ -89,9 +89,10 @@ def export_text(weights: Weights, directory: Path, *, overwrite: bool = False) -
     Raises:
         InputError: the directory is there and holds something, or the place cannot be written to.
     """
-    partial = directory.with_name(f"{directory.name}.{uuid.uuid4().hex}.partial")
+    place = directory.resolve()
+    partial = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
     try:
-        held = len(list(directory.iterdir())) if directory.exists() else 0
+        held = len(list(place.iterdir())) if place.exists() else 0
         if held and not overwrite:
             raise InputError(f"{directory}: the directory is not empty, got {held} entries, expected none")
         partial.mkdir(parents=True)
@@ -100,13 +101,25 @@ def export_text(weights: Weights, directory: Path, *, overwrite: bool = False) -
                 _write_values(partial / file, to_dump_layout(weights.state[name]))
         for file, params in param_files(weights.architecture).items():
             _write_values(partial / file, np.array(params))
-        if directory.exists():
-            shutil.rmtree(directory)
-        partial.rename(directory)
+        _put_in_place(partial, place)
     except OSError as error:
         raise InputError(f"{directory}: cannot be written, got {error.strerror}, expected a writable place") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(made: Path, directory: Path) -> None:
+    """Makes `made` the directory; what was there is gone only once that is done, or is as it was."""
+    aside = directory.with_name(f"{made.name}.replaced")
+    try:
+        if directory.exists():
+            directory.rename(aside)
+        made.rename(directory)
+    finally:
+        if directory.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        elif aside.exists():
+            aside.rename(directory)
 
 
 def _listed(directory: Path, architecture: str) -> set[str]:

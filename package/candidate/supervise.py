@@ -28,7 +28,6 @@ DEFAULT_TIMEOUT = 120.0
 
 _POLL = 0.1
 _GRACE = 3.0
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,14 @@ def supervised(arguments: Sequence[str], timeout: float | None, *, command: Sequ
         child = _Child(process, reader, token)
         try:
             return _watch(child, timeout)
-        except (KeyboardInterrupt, _TerminatedError):
+        except KeyboardInterrupt:
             child.interrupt()
-            if child.progress.code == _INTERRUPTED:
-                return _INTERRUPTED
+            if child.progress.code is not None:
+                # It said what became of it; if it was done before, it is done.
+                return child.progress.code
+            raise
+        except _TerminatedError:
+            child.interrupt()
             raise
         finally:
             child.end()

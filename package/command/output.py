@@ -8,15 +8,17 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import click
 
+from layerdiff.command.interrupts import watch
 from layerdiff.compare.harmless import printable
 from layerdiff.compare.result import Run, exit_code
 from layerdiff.compare.saved import run_to_json, write_file
 from layerdiff.errors import InputError
 
-__all__ = ["ReaderGoneError", "check_writable", "deliver", "deliver_other", "progress", "say"]
+__all__ = ["ReaderGoneError", "check_writable", "deliver", "deliver_other", "forget", "progress", "say"]
 
 
 class ReaderGoneError(Exception):
@@ -33,20 +35,23 @@ def say(text: str, *, newline: bool = True) -> None:
     try:
         click.echo("\n".join(map(printable, text.split("\n"))), nl=newline)
     except BrokenPipeError:
-        _forget_stdout()
+        forget(sys.stdout)
         raise ReaderGoneError from None
     except OSError as error:
-        _forget_stdout()
+        forget(sys.stdout)
         raise InputError(f"stdout: cannot be written, got {error.strerror}") from None
 
 
-def _forget_stdout() -> None:
-    # What Python still holds for stdout would be flushed at exit, fail again, and change the exit code.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def forget(stream: TextIO) -> None:
+    """Let go of a stream that cannot be written to.
+
+    What Python still holds for it would be flushed at exit, fail again, and change the exit code.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def check_writable(output: Path | None) -> None:
-    """Refuse an output that cannot be written, before the work is done.
+    """Refuse an output that cannot be written, before the work is done; an interruption says what became of it.
 
     Raises:
         InputError: its folder is not there, or it is something else than a file.
@@ -55,6 +60,7 @@ def check_writable(output: Path | None) -> None:
         return
     if not output.parent.is_dir() or (output.exists() and not output.is_file()):
         raise InputError(f"{output}: cannot be written, expected a file in a folder that exists")
+    watch(output)
 
 
 def deliver(

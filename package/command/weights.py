@@ -9,6 +9,7 @@ import click
 
 from layerdiff.candidate.stages import is_supervised
 from layerdiff.candidate.supervise import supervised
+from layerdiff.command.interrupts import watch
 from layerdiff.command.options import SIZE, candidate_options, use_threads
 from layerdiff.command.output import check_writable, say
 from layerdiff.command.supervision import runs_foreign_code
@@ -55,6 +56,7 @@ def export_weights(weights: str, target: Path, arch: str, overwrite: bool) -> in
         raise InputError(f"{target}: pickles are read but not written, expected .safetensors or a folder")
     if target.suffix == ".safetensors" and target.exists() and not overwrite:
         raise InputError(f"{target}: exists already", help="--overwrite replaces it")
+    watch(target)
     loaded = load_weights(weights, arch)
     if target.suffix == ".safetensors":
         export_safetensors(loaded, target)

@@ -311,6 +311,18 @@ def test_an_interruption_that_the_child_tells(supervisor, tmp_path):
 
 
 @linux
+def test_an_interruption_after_the_result_changes_nothing(supervisor):
+    """A child that was done, and only had not ended, was not interrupted: its exit code stands."""
+    process = supervisor(
+        f"signal.signal(signal.SIGINT, signal.SIG_IGN); finished(0); {READY} time.sleep(1000)", grace=1.0
+    )
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait() == 0
+    assert process.stderr.read() == ""
+
+
+@linux
 def test_whoever_ignores_an_interruption_is_killed(supervisor, tmp_path):
     """A child that catches Ctrl-C and goes on has a moment, and no more."""
     process = supervisor(f"signal.signal(signal.SIGINT, signal.SIG_IGN); {READY} time.sleep(1000)", grace=0.2)

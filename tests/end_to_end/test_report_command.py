@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,54 +100,6 @@ def test_a_dumb_terminal_gets_ascii(layerdiff):
 
     assert done.stdout.isascii()
     assert done.stdout == layerdiff("report", SAVED, "--ascii").stdout
-
-
-def test_a_full_disk_leaves_nothing_half_written_and_is_said(layerdiff, tmp_path):
-    """A file that the disk has no room for is not there afterwards; one that was there is as it was."""
-    (tmp_path / "old.md").write_text("old")
-    shell = 'ulimit -f 8; exec "$0" -P -m layerdiff report "$1" --format json --output "$2"'
-    for name in ("new.json", "old.md"):
-        done = subprocess.run(
-            ["bash", "-c", shell, sys.executable, str(SAVED), name], cwd=tmp_path, capture_output=True, text=True,
-            check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert (done.returncode, done.stderr) == (2, f"error: {name}: cannot be written, got File too large\n")
-
-    assert [path.name for path in tmp_path.iterdir()] == ["old.md"]
-    assert (tmp_path / "old.md").read_text() == "old"
-
-
-def test_a_full_stdout_is_said():
-    """So is a stdout that nothing can be written to."""
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "layerdiff", "report", str(SAVED)], stdout=full, stderr=subprocess.PIPE,
-            text=True, check=False,
-        )  # fmt: skip
-
-    assert (done.returncode, done.stderr) == (2, "error: stdout: cannot be written, got No space left on device\n")
-
-
-INTERRUPTED = """
-import sys
-from pathlib import Path
-def interrupt(self, target):
-    raise KeyboardInterrupt
-Path.replace = interrupt
-from layerdiff.command.main import main
-main()
-"""
-
-
-def test_an_interrupt_leaves_nothing_half_written_and_is_said(tmp_path):
-    """Ctrl-C in the middle of writing: exit code 130, a word, and no part of a file."""
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, "report", str(SAVED), "--output", "out.txt"], cwd=tmp_path,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nerror: interrupted\n")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_cannot_steer_the_terminal(layerdiff):

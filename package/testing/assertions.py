@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from layerdiff.errors import InputError
 from layerdiff.testing.recording import Recorder, current
+from layerdiff.training import OPTIMIZER, check_training, trained
 
 if TYPE_CHECKING:
     from layerdiff.compare.judge import Dtype
     from layerdiff.compare.modes import Mode
     from layerdiff.compare.result import Report
+    from layerdiff.compare.steps.mover import Training
     from layerdiff.compare.trace import Array, Trace
 
 __all__ = ["as_input", "assert_same_network", "assert_traces_close", "compared", "conclude", "filed"]
@@ -31,6 +33,9 @@ def assert_same_network(
     dtypes: Sequence[Dtype] = ("float32", "float64"),
     seed: int = 0,
     diagnose: bool = True,
+    steps: int = 0,
+    optimizer: str = OPTIMIZER,
+    step: Callable[[Any, Any, Any], object] | None = None,
 ) -> Report:
     """Whether `actual` is the same network as `expected`, layer by layer, on the input `x`.
 
@@ -45,6 +50,10 @@ def assert_same_network(
         dtypes: precisions to judge in.
         seed: of the dense probe and the end-to-end floor.
         diagnose: look for the causes of what is different.
+        steps: compare so many steps of training as well, each from the expected state; 0 for none. The expected network
+            must be one in torch that gives (n, classes).
+        optimizer: by which both are trained, with the names of torch.optim: `adam:lr=1e-3,betas=0.9/0.999`.
+        step: a training step of your own: moves your network once, given it, images and labels.
 
     Returns:
         The report; its verdict is `same`, or all that is different is known (`--layerdiff-known`).
@@ -57,7 +66,7 @@ def assert_same_network(
     try:
         report = compared(
             actual, expected, x, carry_weights=carry_weights, until=until, backward=backward, dtypes=dtypes, seed=seed,
-            diagnose=diagnose,
+            diagnose=diagnose, steps=steps, optimizer=optimizer, step=step,
         )  # fmt: skip
     except InputError as error:
         raise error.with_traceback(None) from None
@@ -100,11 +109,22 @@ def assert_traces_close(
     return report
 
 
-def compared(actual: Any, expected: Any, x: Any, *, carry_weights: bool = False, **options: Any) -> Report:
+def compared(
+    actual: Any,
+    expected: Any,
+    x: Any,
+    *,
+    carry_weights: bool = False,
+    steps: int = 0,
+    optimizer: str = OPTIMIZER,
+    step: Callable[[Any, Any, Any], object] | None = None,
+    **options: Any,
+) -> Report:
     """The report on `actual`; see `assert_same_network`."""
     from layerdiff.compare.check import compare_networks
 
     array = as_input(x)
+    options["training"] = _training(expected, steps, optimizer, step, options.get("until"))
     if not carry_weights:
         return compare_networks(expected, actual, array, **options)
     from layerdiff.compare.capture import capture
@@ -120,6 +140,22 @@ def compared(actual: Any, expected: Any, x: Any, *, carry_weights: bool = False,
     weights = {name: tensor.copy() for name, tensor in tensors_of(expected).items()}
     trace = capture(expected, array)
     return judge_foreign(trace, actual, array, weights=weights, backward=back, **options)
+
+
+def _training(
+    expected: Any, steps: int, optimizer: str, step: Callable[[Any, Any, Any], object] | None, until: str | None
+) -> Training | None:
+    """What steps of training are held against, if they were asked for.
+
+    Raises:
+        InputError: something of it cannot be used.
+    """
+    if not steps and step is not None:
+        raise InputError("step: no steps are compared, got step alone", help="steps=3 compares three of them")
+    if not steps:
+        return None
+    check_training(steps, optimizer, until)
+    return trained(expected, steps, optimizer, step)
 
 
 def conclude(report: Report) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from layerdiff.compare.harmless import harmless, printable
 from layerdiff.compare.render.words import number
-from layerdiff.compare.result import LayerResult, Measure, Report
+from layerdiff.compare.result import Measure, Report
 from layerdiff.testing.differences import Difference
 
 __all__ = ["failure"]
@@ -35,7 +35,7 @@ def _lines(report: Report, found: Sequence[Difference], link: str) -> Iterator[s
     first = ordered[0]
     yield _headline(first)
     yield _figures(report, first)
-    yield _neighbours(report)
+    yield _neighbours(report, first.place)
     others = list(dict.fromkeys(one.place for one in ordered[1:]))
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
     yield f"note: also {', '.join(others[:_NAMED])}{more}" if others else ""
@@ -52,30 +52,56 @@ def _headline(one: Difference) -> str:
 
 
 def _figures(report: Report, one: Difference) -> str:
-    layer = next((layer for layer in report.layers if layer.layer == one.place), None)
-    measure = _worst(layer) if layer is not None and not layer.problems else None
-    if measure is None:
+    found = _worst(_measures(report, one.place))
+    if found is None:
         return ""
+    of, measure = found
     # Where no cause is known the first line says it already.
     count = f"{measure.over:,} of {measure.size:,} values differ; " if one.cause else ""
     got, wanted = (_value(value) for value in (measure.actual, measure.expected))
     allowed = f"allowed {number(measure.allowed)} ({measure.dtype})"
-    return f"{count}at {list(measure.index)} got {got}, expected {wanted}, {allowed}"
+    return f"{of}{count}at {list(measure.index)} got {got}, expected {wanted}, {allowed}"
 
 
-def _worst(layer: LayerResult) -> Measure | None:
+def _measures(report: Report, place: str) -> list[tuple[str, Measure]]:
+    """The comparisons made at a place, each with what it is one of."""
+    part, _, name = place.rpartition(" ")
+    if part == "backward":
+        back = report.gradients.layers if report.gradients is not None else ()
+        return [
+            (f"the gradient of {gradient.of}: ", gradient.measure)
+            for layer in back
+            if layer.layer == name and not layer.problems
+            for gradient in layer.gradients
+        ]
+    if part == "training":
+        moved = report.steps.tensors if report.steps is not None else ()
+        tensors = [tensor for tensor in moved if tensor.name == name and not tensor.problems]
+        return [(f"after step {i}: ", m) for tensor in tensors for i, m in enumerate(tensor.measures, start=1)]
+    layers = [layer for layer in report.layers if layer.layer == place and not layer.problems]
+    return [("", measure) for layer in layers for measure in layer.measures]
+
+
+def _worst(measures: list[tuple[str, Measure]]) -> tuple[str, Measure] | None:
     order = {"activations": 0, "dense": 1, "propagated": 2}
-    beyond = [one for one in layer.measures if one.over or one.nonfinite_actual > one.nonfinite_expected]
-    return min(beyond, key=lambda one: (order[one.probe], one.dtype), default=None)
+    beyond = [one for one in measures if one[1].over or one[1].nonfinite_actual > one[1].nonfinite_expected]
+    return min(beyond, key=lambda one: (order.get(one[1].probe, 3), one[1].dtype), default=None)
 
 
-def _neighbours(report: Report) -> str:
-    counts = Counter(layer.status for layer in report.layers)
+def _neighbours(report: Report, place: str) -> str:
+    part = place.rpartition(" ")[0]
+    kin, rows = "layers", [layer.status for layer in report.layers]
+    if part == "backward" and report.gradients is not None:
+        kin, rows = "layers, going back,", [layer.status for layer in report.gradients.layers]
+    if part == "training" and report.steps is not None:
+        kin, rows = "tensors, in training,", [tensor.status for tensor in report.steps.tensors]
+    counts = Counter(rows)
     wrong = counts["fault"] + counts["missing"]
-    pieces = [f"{wrong} at fault", f"{counts['inherited']} only inherit", f"{counts['same']} are same"]
+    inherit = [] if part == "training" else [f"{counts['inherited']} only inherit"]
+    pieces = [f"{wrong} at fault", *inherit, f"{counts['same']} are same"]
     if counts["unjudged"]:
         pieces.append(f"{counts['unjudged']} could not be judged")
-    return f"note: of {len(report.layers)} layers {', '.join(pieces)}"
+    return f"note: of {len(rows)} {kin} {', '.join(pieces)}"
 
 
 def _value(value: float | None) -> str:

@@ -24,7 +24,8 @@ def each_layer(expected: Any, x: Any, **options: Any) -> Callable[[Callable[...,
     """Makes a function that returns your network a test for each layer of the expected one, named by the layer.
 
     A layer that is right by itself and only inherits a fault is skipped; a known difference is an expected failure.
-    What belongs to no layer, such as what the network returns, is the last layer's.
+    With `backward` its gradients are its test's too, and with `steps` what training makes of its tensors. What belongs
+    to no layer, such as what the network returns, is the last layer's.
 
     The function is called once in a process, and so is the comparison. Ids are known without it: the expected network
     is run on meta tensors, which have shapes and no values; one in NumPy is run on zeros.
@@ -178,13 +179,22 @@ class Layers:
         accepted = [entry for entry in entries.values() if entry is not None]
         if accepted:
             pytest.xfail(f"known difference: {accepted[0].reason}")
+        back = report.gradients.layers if report.gradients is not None else ()
         if report.layers[self.ids.index(layer)].status == "inherited":
             pytest.skip("inherits: only what it is given differs")
+        if any(one.layer == layer and one.status == "inherited" for one in back):
+            pytest.skip("inherits: only the gradient that it is given differs")
 
     def _is_of(self, place: str, layer: str) -> bool:
         """Whether a difference belongs to this layer's test."""
-        own = place.removeprefix("backward ")
+        part, _, name = place.rpartition(" ")
+        own = name if part == "backward" else self._home(name) if part == "training" else place
         return own == layer or (own not in self.ids and layer == self.ids[-1])
+
+    def _home(self, tensor: str) -> str:
+        """The layer that holds a tensor: `fc` holds `fc.weight` and `fc.weight.momentum_buffer`."""
+        holders = [one for one in self.ids if tensor.startswith(f"{one}.")]
+        return max(holders, key=len, default="")
 
 
 def stale_words(layer: str, where: str) -> str:

@@ -12,6 +12,7 @@ import jsonschema
 import junitparser
 import made_runs
 import pytest
+import xmlschema
 
 from layerdiff.command.options import REPORT_FORMS
 from layerdiff.compare.harmless import harmless
@@ -44,32 +45,46 @@ def test_every_form_shows_every_run_and_ends_with_a_newline(run, form):
     assert rendered(run, form, Look(60, ascii_only=True, every_layer=True, root="/home/someone"))
 
 
-# Jenkins's junit-10.xsd, as far as it says which elements and attributes there may be, and which must.
-JUNIT = {
-    "testsuites": ({"testsuite"}, set(), {"name", "tests", "failures", "errors"}),
-    "testsuite": ({"properties", "testcase"}, {"name", "tests"}, {"failures", "errors", "skipped"}),
-    "properties": ({"property"}, set(), set()),
-    "property": (set(), {"name", "value"}, set()),
-    "testcase": ({"skipped", "error", "failure"}, {"name"}, {"classname"}),
-    "failure": (set(), set(), {"message", "type"}),
-    "error": (set(), set(), {"message", "type"}),
-    "skipped": (set(), set(), {"message"}),
-}
+JUNIT = xmlschema.XMLSchema(Path(__file__).parent / "junit.xsd")
 
 
 def check_junit(text: str) -> None:
-    """Refuses what junit-10.xsd does not allow, and totals that do not come out."""
+    """Refuses what the schema does not allow, and totals that do not come out."""
+    JUNIT.validate(text)
     top = Xml.fromstring(text)
-    assert top.tag == "testsuites"
-    for element in top.iter():
-        children, due, may = JUNIT[element.tag]
-        assert {child.tag for child in element} <= children
-        assert due <= set(element.attrib) <= due | may
+    counted = {"tests": "testcase", "failures": "testcase/failure", "errors": "testcase/error"}
     for suite in top:
-        counted = {"tests": "testcase", "failures": "testcase/failure", "errors": "testcase/error"}
         assert {name: len(suite.findall(path)) for name, path in counted.items()} == {
             name: int(suite.get(name)) for name in counted
         }
+        assert len(suite.findall("testcase/skipped")) == int(suite.get("skipped"))
+    totals = {name: sum(int(suite.get(name)) for suite in top) for name in counted}
+    assert totals == {name: int(top.get(name)) for name in counted}
+
+
+def spoiled_junit():
+    """Documents that are nearly right, by what is wrong in them."""
+    good = render_junit(RUNS["different"])
+    return {
+        "no such element": good.replace("<properties>", "<facts>").replace("</properties>", "</facts>"),
+        "no such attribute": good.replace("<testcase ", '<testcase line="7" '),
+        "an attribute lacks": re.sub(r' failures="\d+"', "", good),
+        "no number": re.sub(r' tests="\d+"', ' tests="many"', good),
+        "two outcomes": re.sub(r"(<failure .*?</failure>)", r"\1\1", good, count=1, flags=re.DOTALL),
+        "a case twice": re.sub(r"(<testcase [^>]*/>)", r"\1\1", good, count=1),
+        "properties last": re.sub(
+            r"(<properties>.*?</properties>)(.*)(</testsuite>)", r"\2\1\3", good, flags=re.DOTALL
+        ),
+        "cut short": good[: len(good) // 2],
+    }
+
+
+@pytest.mark.parametrize("text", spoiled_junit().values(), ids=spoiled_junit())
+def test_the_schema_of_junit_refuses_what_is_wrong(text):
+    """The schema is not one that takes anything."""
+    assert text != render_junit(RUNS["different"])
+    with pytest.raises((xmlschema.XMLSchemaException, Xml.ParseError)):
+        JUNIT.validate(text)
 
 
 @EVERY

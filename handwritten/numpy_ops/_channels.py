@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from layerdiff.handwritten._checks import check_image_batch
 from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes, check_shapes
 
-__all__ = ["affine_gradients", "channel_sums", "check_channel_arrays", "normalised"]
+__all__ = ["affine_gradients", "centred", "channel_sum", "channel_sums", "check_channel_arrays", "normalised"]
 
 
 def check_channel_arrays(where: str, x: Array, **arrays: Array | None) -> None:
@@ -22,9 +24,27 @@ def normalised(x: Array, mean: Array, inverse: Array) -> Array:
     return y
 
 
-def channel_sums(grad: Array, x_hat: Array) -> tuple[Array, Array]:
-    """For each channel the sum of the gradient, and the sum of its product with the normalised values."""
-    return grad.sum(axis=(0, 2, 3)), (grad * x_hat).sum(axis=(0, 2, 3))
+def channel_sum(x: Array, factor: Array | None = None) -> Array:
+    """For each channel the sum of `x`, or of `x * factor`: (n, c, h, w) to (c,).
+
+    Image by image first, so that fewer values are added to any one sum, and less is rounded.
+    """
+    of_images = np.einsum("nchw->nc", x) if factor is None else np.einsum("nchw,nchw->nc", x, factor)
+    total: Array = of_images.sum(axis=0)
+    return total
+
+
+def centred(x: Array) -> tuple[Array, Array, Array]:
+    """Each channel's mean (c,), what `x` is beyond it (n, c, h, w), a new array, and its biased variance (c,)."""
+    n, _, h, w = x.shape
+    mean = channel_sum(x) / (n * h * w)
+    beyond: Array = x - mean[:, None, None]
+    return mean, beyond, channel_sum(beyond, beyond) / (n * h * w)
+
+
+def channel_sums(grad: Array, along: Array) -> tuple[Array, Array]:
+    """For each channel the sum of the gradient, and the sum of its product with `along`."""
+    return channel_sum(grad), channel_sum(grad, along)
 
 
 def affine_gradients(weight: Array | None, along: Array, bias: Array | None, total: Array) -> tuple[Array, ...]:

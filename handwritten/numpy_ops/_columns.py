@@ -67,7 +67,7 @@ def from_columns(columns: Array, shape: tuple[int, ...], window: Window, out: Pa
     """
     n, c, h, w = shape
     parts = columns.reshape(c, window.kernel_size[0] * window.kernel_size[1], n, *out)
-    padded = blank(shape, window, out, columns.dtype)
+    padded = blank(shape, window, out, columns)
     for place, into in enumerate(taps(padded, window, out)):
         into[...] += parts[:, place].swapaxes(0, 1)
     return unpad(padded, (h, w), window)

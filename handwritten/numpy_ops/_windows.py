@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from layerdiff.handwritten.geometry import Pair, Window
 from layerdiff.handwritten.numpy_ops._arrays import Array
@@ -13,14 +12,14 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = ["blank", "pad", "taps", "unpad"]
 
 
-def blank(shape: tuple[int, ...], window: Window, out: Pair, dtype: DTypeLike, *, value: float = 0.0) -> Array:
+def blank(shape: tuple[int, ...], window: Window, out: Pair, like: Array, *, value: float = 0.0) -> Array:
     """As much of `value` as images of `shape` and the padding around them that the windows reach.
 
     Args:
         shape: (..., h, w).
         window: its shape and steps.
         out: rows and columns of windows, from `window.output_size`.
-        dtype: of the result.
+        like: an array of the result's dtype; the result lies in memory in the order of its axes.
         value: what it holds.
 
     Returns:
@@ -29,7 +28,7 @@ def blank(shape: tuple[int, ...], window: Window, out: Pair, dtype: DTypeLike, *
     *leading, h, w = shape
     top, left = window.padding
     bottom, right = window.padding_after((h, w), out)
-    return np.full((*leading, top + h + bottom, left + w + right), value, dtype=dtype)
+    return np.full_like(like, value, shape=(*leading, top + h + bottom, left + w + right))
 
 
 def pad(x: Array, window: Window, out: Pair, *, value: float = 0.0) -> Array:
@@ -47,7 +46,7 @@ def pad(x: Array, window: Window, out: Pair, *, value: float = 0.0) -> Array:
     size = x.shape[-2], x.shape[-1]
     if not any((*window.padding, *window.padding_after(size, out))):
         return x
-    padded = blank(x.shape, window, out, x.dtype, value=value)
+    padded = blank(x.shape, window, out, x, value=value)
     unpad(padded, size, window)[...] = x
     return padded
 

@@ -25,10 +25,10 @@ def adaptive_avg_pool2d_vjp(grad: Array, y: Array, x: Array, output_size: Size) 
         The gradient of `x`, its shape and dtype.
     """
     rows, columns = _bounds(x, output_size)
-    wide = np.zeros((*grad.shape[:3], x.shape[3]), dtype=x.dtype)
+    wide = np.zeros_like(x, shape=(*grad.shape[:3], x.shape[3]))
     for j, (start, end) in enumerate(columns):
         wide[..., start:end] += grad[..., j, None] / (end - start)
-    grad_x = np.zeros(x.shape, dtype=x.dtype)
+    grad_x = np.zeros_like(x)
     for i, (start, end) in enumerate(rows):
         grad_x[:, :, start:end] += wide[:, :, i, None] / (end - start)
     return (grad_x,)

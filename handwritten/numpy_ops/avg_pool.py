@@ -36,7 +36,7 @@ def avg_pool2d_vjp(
     window = _window(kernel_size, stride, padding, ceil_mode)
     size, out = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
     shares = grad / _divisor(window, size, out, x.dtype, count_include_pad, divisor_override)
-    grad_padded = blank(x.shape, window, out, x.dtype)
+    grad_padded = blank(x.shape, window, out, x)
     for into in taps(grad_padded, window, out):
         into[...] += shares
     return (unpad(grad_padded, size, window),)

@@ -10,8 +10,7 @@ import numpy as np
 
 from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.numpy_ops._arrays import Array
-from layerdiff.handwritten.numpy_ops._channels import affine_gradients, channel_sums, check_channel_arrays, normalised
-from layerdiff.handwritten.numpy_ops.batch_norm import batch_norm
+from layerdiff.handwritten.numpy_ops._channels import affine_gradients, centred, channel_sums, check_channel_arrays
 from layerdiff.handwritten.tape import differentiable
 
 __all__ = ["batch_norm_by_batch", "batch_norm_by_batch_vjp", "batch_norm_train", "batch_statistics"]
@@ -46,15 +45,15 @@ def batch_norm_by_batch_vjp(
 
     Source: Ioffe & Szegedy 2015, section 3, the six equations of the chain rule, put together.
     """
-    mean, var = batch_statistics(x)
+    _, beyond, var = centred(x)  # beyond * inverse is x̂; all that is done to x̂ is done to the channel's factor
     inverse = 1 / np.sqrt(var + eps)
     scale = inverse if weight is None else inverse * weight
-    x_hat = normalised(x, mean, inverse)
-    total, along = channel_sums(grad, x_hat)
+    total, along = channel_sums(grad, beyond)
+    along *= inverse
     count = _count(x)
-    gradient = grad - (total / count)[:, None, None]
-    x_hat *= (along / count)[:, None, None]
-    gradient -= x_hat
+    beyond *= (inverse * along / count)[:, None, None]
+    gradient = np.subtract(grad, beyond, out=beyond)
+    gradient -= (total / count)[:, None, None]
     gradient *= scale[:, None, None]
     return (gradient, *affine_gradients(weight, along, bias, total))
 
@@ -82,8 +81,14 @@ def batch_norm_by_batch(
     """
     check_channel_arrays("batch_norm_by_batch", x, weight=weight, bias=bias)
     _check_count("batch_norm_by_batch", x, help="take a larger batch or image, or normalise by running estimates")
-    mean, var = batch_statistics(x)
-    return batch_norm(x, mean, var, weight, bias, eps=eps), mean, var
+    mean, y, var = centred(x)
+    scale = 1 / np.sqrt(var + eps)
+    if weight is not None:
+        scale = scale * weight
+    y *= scale[:, None, None]
+    if bias is not None:
+        y += bias[:, None, None]
+    return y, mean, var
 
 
 def batch_norm_train(
@@ -138,7 +143,8 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
 
     No operation of a tape: see `batch_norm_by_batch`.
     """
-    return x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3))
+    mean, _, var = centred(x)
+    return mean, var
 
 
 def _count(x: Array) -> int:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layerdiff.handwritten._checks import check_image_batch
 from layerdiff.handwritten.geometry import Size, Window, pair
-from layerdiff.handwritten.numpy_ops._arrays import Array, check_dtypes
+from layerdiff.handwritten.numpy_ops._arrays import Array, Mask, check_dtypes, masked
 from layerdiff.handwritten.numpy_ops._windows import blank, pad, taps, unpad
 from layerdiff.handwritten.tape import differentiable
 
 __all__ = ["max_pool2d", "max_pool2d_vjp"]
-
-Mask = NDArray[np.bool_]
 
 
 def max_pool2d_vjp(
@@ -43,7 +40,7 @@ def max_pool2d_vjp(
     """
     window = _window(kernel_size, stride, padding, dilation, ceil_mode)
     out = (y.shape[2], y.shape[3])
-    grad_padded = blank(x.shape, window, out, x.dtype)
+    grad_padded = blank(x.shape, window, out, x)
 
     def places(outside: float) -> list[tuple[Array, Array]]:
         seen = taps(pad(x, window, out, value=outside), window, out)
@@ -91,7 +88,7 @@ def max_pool2d(
     check_dtypes("max_pool2d", x)
     window = _window(kernel_size, stride, padding, dilation, ceil_mode)
     out = window.output_size("max_pool2d", (x.shape[2], x.shape[3]))
-    y = np.full((*x.shape[:2], *out), -np.inf, dtype=x.dtype)
+    y = np.full_like(x, -np.inf, shape=(*x.shape[:2], *out))
     for seen in taps(pad(x, window, out, value=-np.inf), window, out):
         np.maximum(y, seen, out=y)
     return y
@@ -122,5 +119,5 @@ def _hand_out(
     """
     for seen, into in places:
         won = unclaimed & wins(seen)
-        into[...] += np.where(won, grad, np.zeros((), dtype=grad.dtype))
+        into[...] += masked(grad, won)
         unclaimed = unclaimed & ~won

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layerdiff.handwritten.numpy_ops._arrays import Array
+from layerdiff.handwritten.numpy_ops._arrays import Array, masked
 from layerdiff.handwritten.tape import differentiable
 
 __all__ = ["relu", "relu_vjp"]
@@ -21,7 +21,7 @@ def relu_vjp(grad: Array, y: Array, x: Array) -> tuple[Array]:
     Returns:
         The gradient of `x`, its shape and dtype.
     """
-    return (np.where(y <= 0, np.zeros((), dtype=grad.dtype), grad),)
+    return (masked(grad, ~(y <= 0)),)
 
 
 @differentiable(relu_vjp)

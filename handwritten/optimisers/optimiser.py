@@ -5,7 +5,8 @@ Names, defaults and manner are torch.optim's, so that who knows one knows the ot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import EllipsisType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,8 @@ from layerdiff.handwritten.optimisers.hyperparameters import NOT_NEGATIVE, Kind,
 from layerdiff.handwritten.optimisers.state import State, check_state
 
 __all__ = ["Optimiser", "Parameters", "WeightDecay", "decay_of_weights", "decayed"]
+
+_PIECE = 2**16  # values
 
 Parameters = Iterable[Array | tuple[str, Array]]
 """Arrays, or arrays with names as `Layer.named_parameters` gives them; the names appear in errors and in the state."""
@@ -99,7 +102,10 @@ class Optimiser:
         for name, parameter, gradient, weight_decay in zip(
             self.names, self.parameters, gradients, self.weight_decay, strict=True
         ):
-            self._update(parameter, gradient, weight_decay, self.state[name])
+            buffers = self.state[name]
+            for rows in _pieces(parameter):
+                own = {buffer: array[rows] for buffer, array in buffers.items()}
+                self._update(parameter[rows], gradient[rows], weight_decay, own)
 
     def state_dict(self) -> dict[str, Array | float]:
         """What must be kept to go on exactly: arrays and numbers, copied, so that later steps leave them alone.
@@ -148,8 +154,22 @@ class Optimiser:
         return np.zeros_like(parameter)
 
     def _update(self, parameter: Array, gradient: Array, weight_decay: float, buffers: dict[str, Array]) -> None:
-        """Moves one parameter and its buffers in place; `steps` counts this step already."""
+        """Moves a parameter, or some rows of one, and its buffers in place; `steps` counts this step already."""
         raise NotImplementedError(f"{type(self).__name__} does not say how a parameter is updated")
+
+
+def _pieces(parameter: Array) -> Iterator[slice | EllipsisType]:
+    """Cuts a parameter along its first axis into pieces that a core's cache holds, with gradient, buffers and results.
+
+    Every value is updated by itself, so this changes none of them; but arrays as large as a network's would be brought
+    from memory for each operation of an update.
+    """
+    if parameter.ndim == 0:
+        yield ...
+        return
+    rows = max(1, _PIECE * len(parameter) // max(1, parameter.size))
+    for start in range(0, len(parameter), rows):
+        yield slice(start, start + rows)
 
 
 def decayed(gradient: Array, parameter: Array, weight_decay: float) -> Array:

@@ -94,5 +94,5 @@ class SGD(Optimiser):
             buffer[...] = gradient
         else:
             buffer *= self.momentum
-            buffer += (1 - self.dampening) * gradient
+            buffer += (1 - self.dampening) * gradient if self.dampening else gradient
         parameter -= self.lr * (gradient + self.momentum * buffer if self.nesterov else buffer)

@@ -8,12 +8,26 @@ import torch
 from torch.nn import functional
 
 from layerdiff.handwritten.numpy_ops import add, dropout, flatten, linear, relu
+from layerdiff.handwritten.numpy_ops._arrays import masked
 
 
 def test_relu_is_torchs():
     """Infinities and NaN included, equal and not near."""
     x = np.array([-2.0, -0.0, 0.0, 3.0, np.inf, -np.inf, np.nan])
     np.testing.assert_array_equal(relu(x), functional.relu(torch.from_numpy(x)).numpy())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_masked_values_are_kept_or_zero(dtype):
+    """NaN, infinities and the sign of zero are kept to the bit or gone, in any order of memory; nothing is changed."""
+    values = np.array([[1.5, np.nan, -np.inf], [-0.0, np.nan, np.inf]], dtype=dtype).T
+    keep = np.array([[True, True, True], [True, False, False]]).T
+    before = values.copy()
+    found = masked(values, keep)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, np.where(keep, values, np.zeros((), dtype)))
+    np.testing.assert_array_equal(np.signbit(found), [[False, True], [False, False], [True, False]])
+    np.testing.assert_array_equal(values, before)
 
 
 @pytest.mark.parametrize("bias", [True, False])

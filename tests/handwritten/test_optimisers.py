@@ -12,6 +12,7 @@ from running_error import Rounded
 from safetensors.numpy import load_file, save_file
 
 from layerdiff.handwritten.optimisers import OPTIMISERS, SGD, Adam, Specification, by_name, decay_of_weights
+from layerdiff.handwritten.optimisers import optimiser as optimiser_module
 
 STEPS = 20
 SHAPES = {"conv.weight": (3, 2, 2, 2), "conv.bias": (3,), "fc.weight": (4, 5), "scale": ()}
@@ -288,6 +289,20 @@ def test_updates_are_in_place(case):
         np.testing.assert_array_equal(gradient, copy)
     held = [array for state in optimiser.state.values() for array in state.values()]
     assert not any(np.shares_memory(*pair) for pair in itertools.product(held, [*gradients[0], *parameters.values()]))
+
+
+@pytest.mark.parametrize("piece", [1, 5])
+@pytest.mark.parametrize("case", GRID, ids=named)
+def test_a_parameter_is_updated_in_pieces_of_any_size(case, piece, monkeypatch):
+    """However many rows are updated at a time, parameters and buffers are the same to the bit."""
+    name, kwargs = case
+    whole = run_ours(name, kwargs, np.float32, steps=3)
+    monkeypatch.setattr(optimiser_module, "_PIECE", piece)
+    cut = run_ours(name, kwargs, np.float32, steps=3)
+    for key, array in whole.state_dict().items():
+        np.testing.assert_array_equal(cut.state_dict()[key], array)
+    for ours, theirs in zip(cut.parameters, whole.parameters, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, *DTYPES])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
@@ -69,13 +69,17 @@ class Tape:
     def __exit__(self, *_: object) -> None:
         _recording.reset(self._tokens.pop())
 
-    def gradients(self, output: Array, of: Sequence[Array], covector: Array | None = None) -> list[Array]:
+    def gradients(
+        self, output: Array, of: Sequence[Array], covector: Array | None = None, *, keep: bool = True
+    ) -> list[Array]:
         """The gradients of `sum(covector * output)` with respect to arrays that took part in it.
 
         Args:
             output: what an operation on this tape gave.
             of: inputs, weights or what operations between them gave, each the very array that took part.
             covector: shape and dtype of `output`; 1 unless given, if `output` is a single number.
+            keep: whether the tape can be read again. Without, it is empty afterwards, and what the network computed is
+                given back on the way, for the gradients to lie where it lay.
 
         Returns:
             One array for each of `of`, of its shape and dtype.
@@ -86,7 +90,7 @@ class Tape:
         """
         sums: dict[int, Array] = {id(output): self._seed(output, covector)}
         wanted = {id(array) for array in of}
-        for record in reversed(self.records):
+        for record in reversed(self.records) if keep else self._taken():
             key = id(record.output)
             if key not in sums:
                 continue
@@ -103,6 +107,11 @@ class Tape:
                 help="ask for the very array that went in: a copy, a slice or a reshaped view is another one",
             )
         return [sums[id(array)] for array in of]
+
+    def _taken(self) -> Iterator[Record]:
+        """The records from the last to the first, each off the tape as it is read."""
+        while self.records:
+            yield self.records.pop()
 
     def _seed(self, output: Array, covector: Array | None) -> Array:
         if not any(record.output is output for record in self.records):

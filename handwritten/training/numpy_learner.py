@@ -59,7 +59,7 @@ class NumpyLearner:
                 loss = self.loss(logits, labels)
             if math.isfinite(loss):
                 self.optimiser.lr = lr
-                self.optimiser.step(tape.gradients(loss, self.optimiser.parameters))
+                self.optimiser.step(tape.gradients(loss, self.optimiser.parameters, keep=False))
         return float(loss), _correct(logits, labels)
 
     def evaluate(self, images: Array, labels: Labels) -> tuple[float, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -66,6 +67,21 @@ def test_an_array_may_be_used_any_number_of_times():
     with Tape() as tape:
         y = add(add(x, x), x)
     np.testing.assert_allclose(tape.gradients(y, [x], covector)[0], 3 * covector, rtol=2**-52)
+
+
+def test_a_tape_that_is_not_kept_gives_back_what_was_computed():
+    """The gradients are the same; on the way each operation is let go, and the tape is empty afterwards."""
+    x, covector = drawn(), drawn(seed=1)
+    with Tape() as tape:
+        inner = tanh(x)
+        y = leaky_relu(inner, 0.5)
+    expected = tape.gradients(y, [x], covector)
+    inside = weakref.ref(inner)
+    del inner
+    assert inside() is not None
+    np.testing.assert_array_equal(tape.gradients(y, [x], covector, keep=False), expected)
+    assert inside() is None
+    assert tape.records == []
 
 
 def test_intermediate_arrays_have_gradients_too():

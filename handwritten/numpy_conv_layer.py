@@ -12,7 +12,7 @@ from layerdiff.handwritten._checks import check_channels, check_groups, check_im
 from layerdiff.handwritten.counting import Work
 from layerdiff.handwritten.geometry import Padding, Size, Window, padding_sides, pair
 from layerdiff.handwritten.numpy_layer import Layer
-from layerdiff.handwritten.numpy_ops._arrays import Array
+from layerdiff.handwritten.numpy_ops._arrays import Array, channels_last
 from layerdiff.handwritten.numpy_ops.conv import check_grade
 from layerdiff.handwritten.shape_pass import Shape
 
@@ -72,13 +72,14 @@ class Conv2d(Layer):
         self.padding: Padding = padding if isinstance(padding, str) else (sides[0][0], sides[1][0])
         self.groups = groups
         self.grade: ops.Grade = grade
-        self.weight = np.zeros((out_channels, in_channels // groups, *self.kernel_size), dtype=np.float32)
+        self.weight = self._laid_out(np.zeros((out_channels, in_channels // groups, *self.kernel_size), np.float32))
         self.bias = np.zeros(out_channels, dtype=np.float32) if bias else None
 
     def initialise(self, generator: np.random.Generator) -> None:
         """Draws the weight from N(0, 2/(out_channels*kh*kw)), as torchvision's ResNet (He et al. 2015, fan out)."""
         fan_out = self.out_channels * math.prod(self.kernel_size)
-        self.weight = generator.standard_normal(self.weight.shape, dtype=np.float32) * math.sqrt(2 / fan_out)
+        drawn = generator.standard_normal(self.weight.shape, dtype=np.float32) * math.sqrt(2 / fan_out)
+        self.weight = self._laid_out(drawn)
 
     def forward(self, x: Array) -> Array:
         """(n, in_channels, h, w) to (n, out_channels, h_out, w_out), dtype of `x`, which is the weight's."""
@@ -92,6 +93,10 @@ class Conv2d(Layer):
             groups=self.groups,
             grade=self.grade,
         )
+
+    def _laid_out(self, weight: Array) -> Array:
+        """The same values in the order of memory that the grade multiplies them in."""
+        return channels_last(weight) if self.grade == "taps" else weight
 
     def output_shape(self, shape: Shape) -> Shape:
         """(n, in_channels, h, w) to (n, out_channels, h_out, w_out)."""

@@ -269,4 +269,7 @@ class Layer:
         check_state(type(self).__name__, state, self.state_dict())
         for path, layer in self.named_layers():
             for name in layer.arrays:
-                layer.arrays[name] = np.array(state[f"{path}.{name}" if path else name])
+                loaded = state[f"{path}.{name}" if path else name]
+                # A layer has its weights in the order of memory in which it works on them.
+                layer.arrays[name] = np.empty_like(layer.arrays[name], dtype=loaded.dtype)
+                layer.arrays[name][...] = loaded

@@ -49,7 +49,7 @@ __all__ = ["command"]
 @click.option("--until", help="Judge only up to this layer or part, such as layer2 or layer3.0.add.")
 @click.option(
     "--grade",
-    type=click.Choice(["gemm", "im2col", "loops"]),
+    type=click.Choice(["gemm", "taps", "im2col", "loops"]),
     default="gemm",
     show_default=True,
     help="How our NumPy network convolves; loops takes hours at full size.",

@@ -64,7 +64,7 @@ def test_the_same_command_gives_the_same_bytes(layerdiff, small):
     assert first.stdout == second.stdout
 
 
-@pytest.mark.parametrize("grade", ["im2col", "gemm"])
+@pytest.mark.parametrize("grade", ["im2col", "gemm", "taps"])
 def test_grades_batches_and_threads(layerdiff, small, grade):
     """Each grade of the twin, a batch of three and two threads: same."""
     done = layerdiff("run", *small, "--actual", "numpy", "--grade", grade, "--batch", "3", "--threads", "2")

@@ -29,7 +29,7 @@ def test_arrays_and_layers_are_named_and_ordered_as_torchvisions(name, torchvisi
     assert sum(path.endswith(".add") for path in paths) == sum(CONFIGURATIONS[name].blocks)
 
 
-@pytest.mark.parametrize("grade", ["loops", "im2col"])
+@pytest.mark.parametrize("grade", ["loops", "im2col", "taps"])
 def test_the_grades_make_the_same_network(grade):
     """A small image through all of ResNet-18 in the grade of the definition, against the fast one, in float64."""
     x = np.random.default_rng(0).standard_normal((1, 3, 1, 1))

@@ -30,7 +30,7 @@ from layerdiff.handwritten.numpy_ops import (
 )
 from layerdiff.handwritten.tape import Tape
 
-GRADES = ("loops", "im2col", "gemm")
+GRADES = ("loops", "im2col", "gemm", "taps")
 
 small = st.tuples(st.integers(1, 3), st.integers(1, 3))
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
@@ -88,7 +88,7 @@ def test_convolution_goes_back_as_torchs(case, assert_within, conv_bound):
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(case=convolutions(), grade=st.sampled_from(GRADES))
 def test_convolution_has_the_slopes_of_its_product_in_every_grade(case, grade):
-    """The one way back is right for loops, patches and gemm."""
+    """The way back is right for loops, patches, gemm and taps."""
     arguments, options = case
     check_finite_differences(
         conv2d,

@@ -10,6 +10,7 @@ from layerdiff.handwritten.training.batches import batch_count, batches
 from layerdiff.handwritten.training.checkpoints import BEST, LAST, Checkpoint, network_state, read_checkpoint
 from layerdiff.handwritten.training.curves import draw_curves, save_curves
 from layerdiff.handwritten.training.epoch import evaluate
+from layerdiff.handwritten.training.heap import keep_freed_memory
 from layerdiff.handwritten.training.history import Epoch, History
 from layerdiff.handwritten.training.learner import Examples, Learner
 from layerdiff.handwritten.training.loop import train
@@ -35,6 +36,7 @@ __all__ = [
     "draw_curves",
     "evaluate",
     "in_turn",
+    "keep_freed_memory",
     "network_state",
     "progress_bar",
     "random_flip",

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from layerdiff import load_weights, torchvision_model
-from layerdiff.handwritten import fused, numpy_resnet
+from layerdiff.handwritten import fused, kept, numpy_resnet
 from layerdiff.handwritten.numpy_ops import Grade
 
 __all__ = ["Network", "onnx_file", "product_sizes", "reference_evaluator"]
@@ -71,6 +71,11 @@ class Network:
         """Our fused NumPy network."""
         network = fused.build(self.name, self.weights.state, threads=self.threads, tricks=tricks)
         return lambda: network(self.x)
+
+    def kept(self, *, winograd: bool = False) -> Callable[[], object]:
+        """Every layer in an array of its own, allocated once."""
+        network = kept.build(self.name, self.weights.state, threads=self.threads, winograd=winograd)
+        return lambda: network.layers(self.x)
 
     def textbook(self, grade: Grade = "gemm") -> Callable[[], NDArray[Any]]:
         """Our NumPy twin, layer by layer, every output an array of its own; see `conv2d` for the grades."""

@@ -37,7 +37,8 @@ from layerdiff.handwritten.training.torch_learner import TorchLearner
 PAGE = "speed.md"
 TORCH, LAST, FOLDED = "torch eager", "torch, channels last", "torch, folded, channels last"
 TAPS = "NumPy, grade taps"
-ORT, FUSED, KEPT, BARE = "ONNX Runtime", "fused NumPy", "NumPy, every layer kept", "one plain product a convolution"
+ORT, FUSED, BARE, TEXTBOOK = "ONNX Runtime", "fused NumPy", "one plain product a convolution", "NumPy, textbook"
+KEPT, KEPT_WINOGRAD = "NumPy, every layer kept", "NumPy, every layer kept, Winograd"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ AIMS: Mapping[tuple[str, str], Mapping[Case, float]] = {
     (FUSED, ORT): {Case(1, 2): 1.10, Case(1, 1): 1.0, Case(8, 2): 1.0},
     (FUSED, BARE): {Case(1, 1): 0.95, Case(1, 2): 1.05},
     (KEPT, TORCH): {Case(1, 2): 1.15, Case(8, 2): 1.0},
+    (KEPT_WINOGRAD, TORCH): {Case(1, 2): 1.15, Case(8, 2): 1.0},
 }
 
 
@@ -71,7 +73,9 @@ def raced(case: Case, onnx: Path, rounds: int) -> dict[str, Timed]:
         FOLDED: network.torch_fused(),
         ORT: network.onnxruntime(onnx),
         FUSED: network.fused(),
-        KEPT: network.textbook(),
+        KEPT: network.kept(),
+        KEPT_WINOGRAD: network.kept(winograd=True),
+        TEXTBOOK: network.textbook(),
         BARE: network.products(),
     }
     return in_turn(contestants, rounds=rounds)

@@ -1,0 +1,44 @@
+"""The end: the mean over the image, and the last layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layerdiff.handwritten.fused.blocks import Blocks
+from layerdiff.handwritten.fused.calls import Call, call
+from layerdiff.handwritten.fused.images import Image
+from layerdiff.handwritten.fused.products import product, scratch_size
+from layerdiff.handwritten.fused.workshop import Workshop
+from layerdiff.handwritten.kept.outputs import Outputs
+from layerdiff.handwritten.kept.parts import Parts
+
+__all__ = ["head"]
+
+_SHARES = 4
+_PIECE = 128  # terms of a sum: short sums added up round less than one long sum
+
+
+def head(shop: Workshop, outputs: Outputs, parts: Parts, image: Image) -> None:
+    """Adds the steps from the last block to the logits."""
+    means = outputs.image("avgpool", 1, 1, image.channels).inside.reshape(shop.images, -1, copy=False)
+    outputs.arrays["flatten"] = means
+    count = np.asarray(image.height * image.width, dtype=shop.dtype)
+    shop.alone([call(np.add.reduce, image.inside, axis=(1, 2), out=means), call(np.divide, means, count, out=means)])
+    shop.say("avgpool", "sum over the pixels", "one row for each pixel")
+    classes = len(parts.weight)
+    pieces = image.channels // _PIECE if image.channels % _PIECE == 0 else 1
+    blocks = Blocks(pieces, shop.images, classes // _SHARES if classes % _SHARES == 0 else classes)
+    weights = shop.weights.get("fc", blocks, lambda: np.asarray(parts.weight, dtype=np.float64).T)
+    bias = parts.bias.astype(shop.dtype)
+    logits = outputs.features("fc", classes)
+
+    def make(columns: slice, thread: int) -> list[Call]:
+        own = slice(columns.start * blocks.columns, columns.stop * blocks.columns)
+        scratch = shop.scratch(thread, "pieces", scratch_size(shop.images, weights))
+        return [
+            *product(means, weights, logits, columns, scratch),
+            call(np.add, logits[:, own], bias[own], out=logits[:, own]),
+        ]
+
+    shop.by_columns(weights.column_blocks, make)
+    shop.say("fc", f"product {blocks}", "channels shared out")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from layerdiff.compare.evidence.records import Evidence, Line, Operation, Parameter, Probe, Tried
 from layerdiff.compare.finding import Finding
 from layerdiff.compare.shape_errors.explanation import Explanation
 
@@ -34,7 +35,6 @@ SCHEMA = 1
 NOT_REACHED = "not reached"
 """The reason of a layer that lies behind the operation that raised."""
 
-Probe = Literal["propagated", "activations", "dense"]
 Status = Literal["same", "fault", "inherited", "missing", "unjudged"]
 Verdict = Literal["same", "different", "unknown"]
 
@@ -103,6 +103,12 @@ class LayerResult:
         status: set by `verdict.settle`.
         reason: why, in one line; empty for `same`.
         notes: what is worth knowing and does not change the verdict.
+        evidence: what its worst comparison looks like; kept for layers at fault, unless all or none were asked for.
+        parameters: its parameters on both sides, where evidence is kept.
+        attributes: name, expected and actual value of each of its settings, as text, where evidence is kept.
+        code: the candidate's lines around `source`, where evidence is kept.
+        parameter_count: numbers that are learnt in it, without those that a layer before it holds as well.
+        multiply_adds: of convolutions and linear layers, bias not counted; see `costs`.
     """
 
     index: int
@@ -128,6 +134,12 @@ class LayerResult:
     status: Status = "unjudged"
     reason: str = ""
     notes: tuple[str, ...] = ()
+    evidence: Evidence | None = None
+    parameters: tuple[Parameter, ...] = ()
+    attributes: tuple[tuple[str, str, str], ...] = ()
+    code: tuple[Line, ...] = ()
+    parameter_count: int = 0
+    multiply_adds: int = 0
 
 
 @dataclass(frozen=True)
@@ -281,6 +293,8 @@ class Report:
         explanation: why it raised, as far as the shapes say.
         findings: the causes of what is different, as far as they were found; empty where none was looked for.
         repaired: what the candidate is with all confirmed causes undone; empty where that was not tried.
+        tried: the hypotheses that were run on the way, those that explain something first, and what each left.
+        operations: the candidate's graph, in the order it ran; the expected one is in `LayerResult.inputs`.
         input: what the candidate's own preprocessing gives; None where that was not asked.
         gradients: the way back through it; None where that was not asked.
         steps: what training makes of it; None where that was not asked.
@@ -318,6 +332,8 @@ class Report:
     probes: tuple[Probe, ...] = ("activations", "dense")
     verdict: Verdict = "unknown"
     scale: float = 1.0
+    tried: tuple[Tried, ...] = ()
+    operations: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True)

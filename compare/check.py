@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from layerdiff.compare.capture import capture
+from layerdiff.compare.gathered import Keep
 from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging
 from layerdiff.compare.modes import Backward, Mode, in_mode
@@ -27,6 +28,7 @@ def compare_networks(
     diagnose: bool = True,
     backward: Mode | None = None,
     training: Training | None = None,
+    keep_evidence: Keep = "failed",
 ) -> Report:
     """Whether `actual` is the same network as `expected`, layer by layer, on the input `x`; and if not, why.
 
@@ -40,6 +42,8 @@ def compare_networks(
         diagnose: look for the causes of what is different.
         backward: compare the gradients of every layer as well, with batch norms in `train` or `eval` mode.
         training: compare some steps of training as well, see `layerdiff.trained`.
+        keep_evidence: of which layers is kept what their error looks like: `failed` (the first ten at fault), `all` or
+            `none`.
 
     Raises:
         InputError: see `capture` and `judge`.
@@ -50,8 +54,9 @@ def compare_networks(
         with in_mode(expected, backward):
             back = Backward(backward, capture(expected, x, until=until))
     return compare_with(
-        trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose, backward=back, training=training
-    )
+        trace, actual, x, dtypes=dtypes, seed=seed, until=until, diagnose=diagnose, backward=back, training=training,
+        keep_evidence=keep_evidence,
+    )  # fmt: skip
 
 
 def compare_with(
@@ -68,6 +73,7 @@ def compare_with(
     on_step: Callable[[str], None] | None = None,
     backward: Backward | None = None,
     training: Training | None = None,
+    keep_evidence: Keep = "failed",
 ) -> Report:
     """`compare_networks` with a reference that is captured already; a candidate that raises is different."""
     judging = Judging(
@@ -83,5 +89,6 @@ def compare_with(
         batches=False,
         backward=backward,
         training=training,
+        keep_evidence=keep_evidence,
     )
     return judging.judged(actual)

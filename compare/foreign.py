@@ -11,6 +11,7 @@ import numpy as np
 
 from layerdiff.compare.align import align
 from layerdiff.compare.capture import capture_to_the_end
+from layerdiff.compare.gathered import Keep
 from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging, tensors_of
 from layerdiff.compare.layout_trials import with_layouts_tried
@@ -25,7 +26,7 @@ from layerdiff.compare.verdict import settle
 __all__ = ["in_eval_mode", "judge_foreign", "propose_transfer"]
 
 
-def judge_foreign(
+def judge_foreign(  # noqa: PLR0913 - one for each option of a run
     expected: Trace,
     network: Any,
     x: Array,
@@ -41,6 +42,7 @@ def judge_foreign(
     on_step: Callable[[str], None] | None = None,
     backward: Backward | None = None,
     training: Training | None = None,
+    keep_evidence: Keep = "failed",
 ) -> Report:
     """Whether `network` is the expected one, whatever its layers are called; and if not, why.
 
@@ -62,13 +64,14 @@ def judge_foreign(
         on_step: called with what the diagnosis is doing, in words.
         backward: what its gradients are held against; None where they are not asked for.
         training: what some steps of training are held against; None where they are not asked for.
+        keep_evidence: of which layers is kept what their error looks like.
 
     Raises:
         InputError: see `capture` and `judge`; or `transfer` does not fit the networks.
     """
     judging = Judging(
         expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, backward=backward,
-        training=training,
+        training=training, keep_evidence=keep_evidence,
     )  # fmt: skip
     with in_eval_mode(network):
         if weights is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from layerdiff.compare.align import aligned
 from layerdiff.compare.capture import check_input
+from layerdiff.compare.counted import counted, operations_of
 from layerdiff.compare.lane import Lane
 from layerdiff.compare.layers import layer_results
 from layerdiff.compare.output import output_problem
@@ -91,7 +92,7 @@ def judge(
     report = Report(
         expected=expected.network,
         actual=actual.network,
-        layers=tuple(layers),
+        layers=counted(layers, ops),
         extra=tuple(Extra(op.layer, op.kind, op.source) for op in alignment.extra),
         dtypes=tuple(dtypes),
         output=problem,
@@ -101,6 +102,7 @@ def judge(
         notes=tuple(_LOOKS.format(line=line) for line in actual.looks),
         doubts=_doubts(actual, blind=blind and not known),
         blind=blind,
+        operations=operations_of(others, alignment.pairs),
     )
     return settle(report)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from layerdiff.compare.capture import check_input
+from layerdiff.compare.counted import counted
+from layerdiff.compare.gathered import Keep, gathered
+from layerdiff.compare.look import Watch
 from layerdiff.compare.metrics import measure
-from layerdiff.compare.result import Extra, LayerResult, Measure, Report
+from layerdiff.compare.result import Extra, LayerResult, Measure, Probe, Report
+from layerdiff.compare.second_look import Sides
 from layerdiff.compare.trace import INPUT, Array, Op, Trace, digest, upto
 from layerdiff.compare.trace_gaps import Judged, Replay
 from layerdiff.compare.trace_input import is_of_input
@@ -32,6 +38,7 @@ def judge_trace(
     seed: int = 0,
     until: str | None = None,
     on_layer: Callable[[str], None] | None = None,
+    keep_evidence: Keep = "failed",
 ) -> Report:
     """Whether the network that left the trace `actual` is the expected one, layer by layer.
 
@@ -52,6 +59,7 @@ def judge_trace(
         seed: of the random amounts in the bounds of gaps and of the end-to-end floor.
         until: judge only this part, by layer id or the start of one.
         on_layer: called with each layer's id before it is measured.
+        keep_evidence: of which layers is kept what their error looks like.
 
     Returns:
         A settled report of one precision. A layer in a gap has the result of the recorded one it was judged with, and
@@ -71,28 +79,70 @@ def judge_trace(
     dtype = _precision(actual, values, until)
     if known:
         values[INPUT] = x
-    replay = Replay(ops, values, dtype, seed)
-    steps = walk(ops, x.astype(dtype), seed=seed) if known else None
+    walked = _Walk(ops, values, x if known else None, dtype, seed)
     found: list[_Found] = []
     with np.errstate(all="ignore"):
-        for op in ops:
-            if on_layer is not None:
-                on_layer(op.layer)
-            step = None if steps is None else next(steps)
-            judged = replay.step(op)
+        for op, judged, step in walked.steps(on_layer):
             found.append((op, judged, _measures(judged, step, values.get(op.layer))))
     owners = _owners(found, values)
     report = Report(
         expected=expected.network,
         actual=actual.network,
-        layers=_results(found, owners, values, actual.by_layer(), known),
+        layers=counted(_results(found, owners, values, actual.by_layer(), known), ops),
         extra=_extra(expected, actual, values),
         dtypes=(dtype.name,),
         until=until,
         probes=("activations",),
         doubts=() if known else ("the trace does not hold its input, so that it is of the same one is not shown",),
     )
-    return settle(report)
+
+    def again(wanted: Mapping[str, Measure], watch: Watch) -> Sides:
+        _look_again(walked, owners, wanted, watch)
+        return {}
+
+    return gathered(settle(report), again, keep=keep_evidence)
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The expected network on what the candidate recorded, and, where that is of the same input, beside it end to end.
+
+    Attributes:
+        ops: of the expected network, in order.
+        values: the candidate's.
+        x: the input, where it is known to be the same; else None.
+        dtype: to compute in.
+        seed: of the random amounts.
+    """
+
+    ops: tuple[Op, ...]
+    values: Mapping[str, Array] = field(repr=False)
+    x: Array | None = field(repr=False)
+    dtype: np.dtype[Any]
+    seed: int
+
+    def steps(self, on_layer: Callable[[str], None] | None = None) -> Iterator[tuple[Op, Judged, Step | None]]:
+        """Every operation, by itself and, where that can be said, end to end."""
+        replay = Replay(self.ops, self.values, self.dtype, self.seed)
+        steps = None if self.x is None else walk(self.ops, self.x.astype(self.dtype), seed=self.seed)
+        for op in self.ops:
+            if on_layer is not None:
+                on_layer(op.layer)
+            step = None if steps is None else next(steps)
+            yield op, replay.step(op), step
+
+
+def _look_again(walked: _Walk, owners: Mapping[str, str], wanted: Mapping[str, Measure], watch: Watch) -> None:
+    """Show `watch` the comparisons of the layers in `wanted`."""
+    waiting = {owners[layer] for layer in wanted}
+    with np.errstate(all="ignore"):
+        for op, judged, step in walked.steps() if waiting else ():
+            if op.layer in waiting:
+                waiting.remove(op.layer)
+                layers = tuple(layer for layer, owner in owners.items() if owner == op.layer)
+                _measures(judged, step, walked.values[op.layer], partial(watch, layers))
+            if not waiting:
+                return
 
 
 def _refuse_expected(expected: Trace, ops: Sequence[Op], x: Array) -> None:
@@ -138,14 +188,24 @@ def _precision(actual: Trace, values: Mapping[str, Array], until: str | None) ->
     raise InputError(f"{actual.network}: got values of {' and '.join(dtypes)}, expected float32 or float64 throughout")
 
 
-def _measures(judged: Judged, step: Step | None, value: Array | None) -> tuple[Measure, ...]:
+def _measures(
+    judged: Judged,
+    step: Step | None,
+    value: Array | None,
+    show: Callable[[Measure, Array, Array, Array | float | None], None] | None = None,
+) -> tuple[Measure, ...]:
     if value is None:
         return ()
-    measures = []
+    compared: list[tuple[Probe, Array, Array | float]] = []
     if judged.output is not None and judged.allowed is not None and judged.output.shape == value.shape:
-        measures.append(measure("activations", judged.output, value, judged.allowed))
+        compared.append(("activations", judged.output, judged.allowed))
     if step is not None and step.allowance is not None and step.output.shape == value.shape:
-        measures.append(measure("propagated", step.output, value, step.floor))
+        compared.append(("propagated", step.output, step.floor))
+    measures = []
+    for probe, output, allowed in compared:
+        measures.append(measure(probe, output, value, allowed))
+        if show is not None:
+            show(measures[-1], output, value, allowed)
     return tuple(measures)
 
 

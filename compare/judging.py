@@ -10,6 +10,7 @@ import numpy as np
 
 from layerdiff.compare.capture import capture, capture_to_the_end
 from layerdiff.compare.crash import Crash
+from layerdiff.compare.gathered import Keep, with_evidence
 from layerdiff.compare.judge import Dtype, judge
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.one_thread import one_blas_thread
@@ -43,6 +44,7 @@ class Judging:
         batches: where one image was judged, and all is same, look at two at once as well.
         backward: what its gradients are held against; None where they are not asked for.
         training: what some steps of training are held against; None where they are not asked for.
+        keep_evidence: of which layers is kept what they look like: `failed`, `all` or `none`.
     """
 
     expected: Trace = field(repr=False)
@@ -57,6 +59,7 @@ class Judging:
     batches: bool = True
     backward: Backward | None = None
     training: Training | None = None
+    keep_evidence: Keep = "failed"
 
     def judged(self, network: Any, carried: Sequence[Carried] = ()) -> Report:
         """The report on a network as it is, in the mode it is in and with the weights it has.
@@ -99,6 +102,7 @@ class Judging:
             on_layer=self.on_layer,
             crash=None if crash is None else _in_words(crash),
         )
+        report = with_evidence(report, self.expected, trace, self.x, seed=self.seed, keep=self.keep_evidence)
         if self.batches and report.verdict == "same" and self._is_single(trace):
             problem, note = two_at_once(self.expected, network, self.x, seed=self.seed)
             return settle(replace(report, output=problem, notes=(*report.notes, *([note] if note else []))))

@@ -11,6 +11,7 @@ import numpy as np
 from layerdiff.compare.bits import same_bits
 from layerdiff.compare.candidate import Candidate, Failed
 from layerdiff.compare.expected import Expected, Part
+from layerdiff.compare.look import Look
 from layerdiff.compare.metrics import equal, measure
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.playback import Played, play
@@ -51,6 +52,7 @@ class Lane:
         x: the input, in its own precision.
         seed: of the dense probe and the floor.
         returned_by: ids of the operations whose output each network returned; None where it is not known.
+        look: to be looked at again; None where all is measured.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Lane:
         x: Array,
         seed: int,
         returned_by: tuple[str | None, str | None] = (None, None),
+        look: Look | None = None,
     ) -> None:
         # Where an operation raises in another precision than its own, it cannot be cast, and is not wrong.
         self._own = x.dtype == dtype
@@ -69,7 +72,8 @@ class Lane:
         self._dtype, self._seed, self._ops, self._x = dtype, seed, ops, x
         self._expected: Expected | None = Expected(ops, pairs, x, seed, returned_by[0])
         self._returned_by = returned_by[1]
-        wanted = [pair.actual[-1].layer for pair in pairs if pair.actual]
+        self._look = look
+        wanted = [pair.actual[-1].layer for pair in pairs if pair.actual and not self._passes_by(pair)]
         if self._returned_by is not None:
             wanted.append(self._returned_by)
         self._candidate = Candidate(others, x, wanted)
@@ -86,7 +90,7 @@ class Lane:
         if part is None:
             return Found(float32_only=self._ended)
         found = Found()
-        if pair.actual:
+        if pair.actual and not self._passes_by(pair):
             at = part
             alone = self._alone(part, found)
             if _differs(found) and (own := self._at_its_own_size(part)) is not None:
@@ -96,10 +100,16 @@ class Lane:
                     at, alone = part, None
                 else:
                     found = again
-            self._end_to_end(part, alone if at is part else None, found)
+            if self._look is None or self._look.end_to_end:
+                self._end_to_end(part, alone if at is part else None, found)
             if alone is not None and at.known and found.measures and found.measures[0].probe == "activations":
                 self._dense(at, found)
         return found
+
+    def _passes_by(self, pair: Pair) -> bool:
+        """Whether nothing of this pair is needed but what the expected network gives."""
+        look = self._look
+        return look is not None and not look.end_to_end and not look.wants(pair)
 
     def reproduces(self, side: str, trace: Trace) -> bool:
         """Whether the replay of the operation that made it is what the network itself returned."""
@@ -176,7 +186,9 @@ class Lane:
             found.problems.append(f"shape: got {output.shape}, expected {part.output.shape}")
             return played
         if part.known:
-            found.measures.append(_compare("activations", part.output, output, lambda: _known(part.allowance)))
+            found.measures.append(
+                self._compare(pair, "activations", part.output, output, lambda: _known(part.allowance))
+            )
         return played
 
     def _at_its_own_size(self, part: Part) -> Part | None:
@@ -235,7 +247,7 @@ class Lane:
                 found.measures.append(_again(found.measures) or equal("propagated", part.output))
         elif output.shape == part.output.shape and output.dtype == part.output.dtype and expected is not None:
             if part.known:
-                found.measures.append(measure("propagated", part.output, output, expected.floor()))
+                found.measures.append(self._measured(pair, "propagated", part.output, output, expected.floor()))
             else:
                 expected.drift_from_start()
 
@@ -253,10 +265,27 @@ class Lane:
                 continue
             output, problem = played[-1].output, ""
             if output.shape == want.shape and output.dtype == want.dtype:
-                found.measures.append(_compare("dense", want, output, _allowance_of(pair, expected)))
+                found.measures.append(self._compare(pair, "dense", want, output, _allowance_of(pair, expected)))
                 return
         if problem:
             found.problems.append(problem)
+
+    def _compare(
+        self, pair: Pair, probe: Probe, expected: Array, actual: Array, allowance: Callable[[], Array]
+    ) -> Measure:
+        """Measure one array against another; what is the same to the bit needs no allowance."""
+        if not same_bits(expected, actual):
+            return self._measured(pair, probe, expected, actual, allowance())
+        found = equal(probe, expected)
+        if self._look is not None:
+            self._look.show(pair, found, expected, actual, None)
+        return found
+
+    def _measured(self, pair: Pair, probe: Probe, expected: Array, actual: Array, allowance: Array | float) -> Measure:
+        found = measure(probe, expected, actual, allowance)
+        if self._look is not None:
+            self._look.show(pair, found, expected, actual, allowance)
+        return found
 
 
 _SIZED = frozenset({"div", "mul", "view", "reshape", "unflatten", "expand", "unfold", "fold", "as_strided", "pad",
@@ -266,13 +295,6 @@ _SIZED = frozenset({"div", "mul", "view", "reshape", "unflatten", "expand", "unf
 
 def _differs(found: Found) -> bool:
     return bool(found.problems) or any(one.ratio is None or one.ratio > 1 for one in found.measures)
-
-
-def _compare(probe: Probe, expected: Array, actual: Array, allowance: Callable[[], Array]) -> Measure:
-    """Measure one array against another; what is the same to the bit needs no allowance."""
-    if same_bits(expected, actual):
-        return equal(probe, expected)
-    return measure(probe, expected, actual, allowance())
 
 
 def _again(measures: Sequence[Measure]) -> Measure | None:

@@ -10,7 +10,7 @@ from layerdiff.compare.pairs import Pair
 from layerdiff.compare.result import LayerResult
 from layerdiff.compare.trace import Op
 
-__all__ = ["layer_results", "written_as"]
+__all__ = ["counterpart", "layer_results", "written_as"]
 
 
 def layer_results(pair: Pair, found: Sequence[Found], places: Mapping[str, int]) -> list[LayerResult]:
@@ -26,7 +26,7 @@ def layer_results(pair: Pair, found: Sequence[Found], places: Mapping[str, int])
     last = pair.actual[-1] if pair.actual else None
     results = []
     for op in pair.expected:
-        other = _counterpart(op, pair.actual)
+        other = counterpart(op, pair.actual)
         differences: tuple[str, ...] = ()
         if other is not None:
             differences = attribute_differences(op, other) + parameter_differences(op, other)
@@ -72,7 +72,7 @@ def written_as(pair: Pair) -> tuple[str, ...]:
     return tuple(f"{op.layer} ({op.kind})" for op in pair.actual)
 
 
-def _counterpart(op: Op, others: Sequence[Op]) -> Op | None:
+def counterpart(op: Op, others: Sequence[Op]) -> Op | None:
     """The one operation among some that does what `op` does: the only one there, or the only one of its kind."""
     if len(others) == 1:
         return others[0]

@@ -294,6 +294,7 @@ class Report:
         findings: the causes of what is different, as far as they were found; empty where none was looked for.
         repaired: what the candidate is with all confirmed causes undone; empty where that was not tried.
         tried: the hypotheses that were run on the way, those that explain something first, and what each left.
+        evidence_left_out: of how many layers at fault no evidence is kept, since there are more than ten.
         operations: the candidate's graph, in the order it ran; the expected one is in `LayerResult.inputs`.
         input: what the candidate's own preprocessing gives; None where that was not asked.
         gradients: the way back through it; None where that was not asked.
@@ -334,6 +335,7 @@ class Report:
     scale: float = 1.0
     tried: tuple[Tried, ...] = ()
     operations: tuple[Operation, ...] = ()
+    evidence_left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from layerdiff.compare.align import align
+from layerdiff.compare.gathered import Keep, gathered
 from layerdiff.compare.lane import Found
 from layerdiff.compare.layers import layer_results
+from layerdiff.compare.look import Watch
 from layerdiff.compare.metrics import measure
 from layerdiff.compare.pairs import Pair
-from layerdiff.compare.result import Extra, LayerResult, Report
+from layerdiff.compare.result import Extra, LayerResult, Measure, Report
+from layerdiff.compare.second_look import Sides
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.verdict import settle
 from layerdiff.compare.yardstick import walk
@@ -35,7 +39,13 @@ def with_floors(trace: Trace, x: Array, *, seed: int = 0) -> Trace:
 
 
 def compare_traces(
-    expected: Trace, actual: Trace, *, rtol: float | None = None, atol: float | None = None, until: str | None = None
+    expected: Trace,
+    actual: Trace,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    until: str | None = None,
+    keep_evidence: Keep = "failed",
 ) -> Report:
     """Whether two recorded traces agree, layer by layer, end to end.
 
@@ -48,6 +58,7 @@ def compare_traces(
         rtol: relative tolerance; goes with `atol`, and replaces the floors.
         atol: absolute tolerance.
         until: judge only this part.
+        keep_evidence: of which layers is kept what their error looks like.
 
     Raises:
         InputError: the traces are not of the same input, the expected one has no floors and no tolerance is given,
@@ -82,7 +93,15 @@ def compare_traces(
         tolerance=None if rtol is None else f"rtol {rtol:g}, atol {atol:g}",
         replayed=False,
     )
-    return settle(report)
+
+    def again(wanted: Mapping[str, Measure], watch: Watch) -> Sides:
+        for pair in alignment.pairs:
+            layers = tuple(op.layer for op in pair.expected)
+            if not wanted.keys().isdisjoint(layers):
+                _found(pair, expected, actual, bound, partial(watch, layers))
+        return {}
+
+    return gathered(settle(report), again, keep=keep_evidence)
 
 
 def _end(trace: Trace, until: str) -> int:
@@ -92,22 +111,33 @@ def _end(trace: Trace, until: str) -> int:
 def _layers(
     pair: Pair, places: Mapping[str, int], expected: Trace, actual: Trace, bound: tuple[float, float] | None
 ) -> list[LayerResult]:
-    found = Found()
-    if pair.actual:
-        op, want, have = (
-            pair.expected[-1],
-            expected.values[pair.expected[-1].layer],
-            actual.values[pair.actual[-1].layer],
-        )
-        if have.shape != want.shape:
-            found.problems.append(f"shape: got {have.shape}, expected {want.shape}")
-        elif have.dtype != want.dtype:
-            found.problems.append(f"dtype: got {have.dtype}, expected {want.dtype}")
-        else:
-            allowed: Array | float = expected.floors[op.layer] if bound is None else 0.0
-            if bound is not None:
-                allowed = bound[1] + bound[0] * np.abs(want.astype(np.float64))
-            with np.errstate(all="ignore"):
-                found.measures.append(measure("propagated", want, have, allowed))
+    found = _found(pair, expected, actual, bound)
     # Attributes come from a file, and parameters not at all: they are no evidence.
     return [replace(one, differences=(), parameters_differ=False) for one in layer_results(pair, [found], places)]
+
+
+def _found(
+    pair: Pair,
+    expected: Trace,
+    actual: Trace,
+    bound: tuple[float, float] | None,
+    show: Callable[[Measure, Array, Array, Array | float | None], None] | None = None,
+) -> Found:
+    found = Found()
+    if not pair.actual:
+        return found
+    op, want = pair.expected[-1], expected.values[pair.expected[-1].layer]
+    have = actual.values[pair.actual[-1].layer]
+    if have.shape != want.shape:
+        found.problems.append(f"shape: got {have.shape}, expected {want.shape}")
+    elif have.dtype != want.dtype:
+        found.problems.append(f"dtype: got {have.dtype}, expected {want.dtype}")
+    else:
+        allowed: Array | float = expected.floors[op.layer] if bound is None else 0.0
+        if bound is not None:
+            allowed = bound[1] + bound[0] * np.abs(want.astype(np.float64))
+        with np.errstate(all="ignore"):
+            found.measures.append(measure("propagated", want, have, allowed))
+        if show is not None:
+            show(found.measures[0], want, have, allowed)
+    return found

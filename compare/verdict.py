@@ -11,7 +11,7 @@ from layerdiff.compare.result import NOT_REACHED, InputResult, LayerResult, Meas
 from layerdiff.compare.step_verdict import settled_steps
 from layerdiff.errors import InputError
 
-__all__ = ["forward_verdict", "settle"]
+__all__ = ["condemning", "forward_verdict", "settle"]
 
 
 def settle(report: Report, *, scale: float = 1.0) -> Report:
@@ -122,6 +122,20 @@ def _judge(layer: LayerResult, scale: float, report: Report, *, inherits: bool) 
     return status, reason
 
 
+def condemning(layer: LayerResult, scale: float = 1.0) -> Measure | None:
+    """The measure for which a layer is at fault, as its reason has it; None where it is at fault for no value.
+
+    Args:
+        layer: at fault.
+        scale: as it was settled with.
+    """
+    for probe in ("activations", "dense", "propagated"):
+        beyond = [m for m in layer.measures if m.probe == probe and _exceeds(m, scale)]
+        if beyond and (probe != "dense" or layer.parameters_differ or layer.problems):
+            return _worst(beyond)
+    return None
+
+
 def _unmeasured(layer: LayerResult, report: Report) -> tuple[Status, str] | None:
     """The status of a layer of which no measure can tell; None where its measures do."""
     if layer.partner is None:
@@ -189,7 +203,7 @@ def _exceeds(measure: Measure, scale: float) -> bool:
 
 
 def _describe(beyond: list[Measure], all_of_them: list[Measure]) -> str:
-    worst = next((measure for measure in beyond if measure.nonfinite_actual), beyond[0])
+    worst = _worst(beyond)
     if worst.nonfinite_actual:
         text = f"{worst.nonfinite_actual:,} of {worst.size:,} values are not finite in {worst.dtype}"
     else:
@@ -200,6 +214,10 @@ def _describe(beyond: list[Measure], all_of_them: list[Measure]) -> str:
     if agreeing == ["float32"]:
         return text + "; too small for float32 to show"
     return text
+
+
+def _worst(beyond: list[Measure]) -> Measure:
+    return next((measure for measure in beyond if measure.nonfinite_actual), beyond[0])
 
 
 def _share(measure: Measure) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from layerdiff.errors import InputError
 
 if TYPE_CHECKING:
+    from layerdiff.compare.gathered import Keep
     from layerdiff.compare.judge import Dtype
     from layerdiff.compare.result import Report
     from layerdiff.compare.trace import Trace
@@ -46,6 +47,7 @@ def judge_fused(
     seed: int,
     until: str | None,
     on_layer: Callable[[str], None],
+    keep_evidence: Keep = "failed",
 ) -> Report:
     """Whether the fused network is the expected one: each block by itself on what it was given, and end to end.
 
@@ -61,13 +63,20 @@ def judge_fused(
         seed: of the random amounts in the bounds.
         until: judge only this part.
         on_layer: called with each layer's id before it is measured.
+        keep_evidence: of which layers is kept what their error looks like.
     """
-    reports = [_judged(expected, subject, dtype, seed, until, on_layer) for dtype in dtypes]
+    reports = [_judged(expected, subject, dtype, seed, until, on_layer, keep_evidence) for dtype in dtypes]
     return replace(_together(reports), actual=name)
 
 
 def _judged(
-    expected: Trace, subject: Subject, dtype: Dtype, seed: int, until: str | None, on_layer: Callable[[str], None]
+    expected: Trace,
+    subject: Subject,
+    dtype: Dtype,
+    seed: int,
+    until: str | None,
+    on_layer: Callable[[str], None],
+    keep_evidence: Keep,
 ) -> Report:
     from layerdiff.compare.judge_trace import judge_trace
     from layerdiff.compare.trace import Trace, digest
@@ -77,7 +86,7 @@ def _judged(
     values = network.blocks(x.astype(network.dtype))
     ops = tuple(replace(op, inputs=(), parameters={}, run=None) for op in expected.ops if op.layer in values)
     trace = Trace("fused", ops, values, ops[-1].layer, input_digest=digest(x))
-    return judge_trace(expected, trace, x, seed=seed, until=until, on_layer=on_layer)
+    return judge_trace(expected, trace, x, seed=seed, until=until, on_layer=on_layer, keep_evidence=keep_evidence)
 
 
 def _together(reports: Sequence[Report]) -> Report:
@@ -88,7 +97,12 @@ def _together(reports: Sequence[Report]) -> Report:
     layers = list(first.layers)
     for other in others:
         layers = [
-            replace(one, measures=one.measures + two.measures, problems=one.problems + two.problems)
+            replace(
+                one,
+                measures=one.measures + two.measures,
+                problems=one.problems + two.problems,
+                evidence=one.evidence or two.evidence,
+            )
             for one, two in zip(layers, other.layers, strict=True)
         ]
     dtypes = tuple(dtype for report in reports for dtype in report.dtypes)

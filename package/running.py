@@ -16,6 +16,7 @@ from layerdiff.subject import handwritten_network
 from layerdiff.training import OPTIMIZER, asked_training, check_training, load_step
 
 if TYPE_CHECKING:
+    from layerdiff.compare.gathered import Keep
     from layerdiff.compare.judge import Dtype
     from layerdiff.compare.modes import Backward, Mode
     from layerdiff.compare.result import Report, Run
@@ -42,6 +43,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
     mapping: str | Path | None = None,
     preprocess: Any | None = None,
     diagnose: bool = True,
+    keep_evidence: Keep = "failed",
     backward: Mode | None = None,
     steps: int = 0,
     optimizer: str = OPTIMIZER,
@@ -70,6 +72,8 @@ def run(  # noqa: PLR0913 - one for each option of the command
             `module:FUNCTION`, a saved input (.npy, .npz, .pt, .safetensors), a function, or an array; see
             docs/candidates.md.
         diagnose: look for the causes of what is different.
+        keep_evidence: of which layers is kept what their error looks like: `failed` (the first ten at fault), `all` or
+            `none`.
         backward: compare the gradients of every layer as well, with batch norms in `train` or `eval` mode.
         steps: compare so many steps of training as well, each from the expected state; 0 for none.
         optimizer: of the expected network, and of candidates: name and hyperparameters as torch.optim has them.
@@ -84,10 +88,12 @@ def run(  # noqa: PLR0913 - one for each option of the command
     Raises:
         InputError: something that was given cannot be used, or cannot be judged.
     """
+    from layerdiff.compare.gathered import check_keep
     from layerdiff.compare.one_thread import one_blas_thread
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
 
+    check_keep(keep_evidence)
     source, keep = _source(weights)
     transfer = _read_mapping(mapping)
     meant = expected.partition(":")[2] if isinstance(expected, str) and expected.startswith("torchvision:") else ""
@@ -130,7 +136,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
 
             judge = _Judging(
                 reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step, held_against,
-                training,
+                training, keep_evidence,
             )  # fmt: skip
             with one_blas_thread():
                 report = judge.report(one, environment)
@@ -257,6 +263,7 @@ class _Judging:
     on_step: Callable[[str], None]
     backward: Backward | None = None
     training: Training | None = None
+    keep_evidence: Keep = "failed"
 
     def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
         """The judgement of one candidate."""
@@ -288,6 +295,7 @@ class _Judging:
             on_step=self.on_step,
             backward=self.backward,
             training=self.training,
+            keep_evidence=self.keep_evidence,
         )
 
     def _fused(self, environment: Mapping[str, str]) -> Report:
@@ -297,7 +305,7 @@ class _Judging:
         name = f"fused NumPy {subject.architecture}, {both}, {in_short(dict(environment), 'numpy')}"
         return judge_fused(
             self.reference.trace, subject, name=name, dtypes=self.dtypes, seed=self.seed, until=self.until,
-            on_layer=self.on_layer,
+            on_layer=self.on_layer, keep_evidence=self.keep_evidence,
         )  # fmt: skip
 
     def _network(self, one: Candidate) -> Report:
@@ -324,6 +332,7 @@ class _Judging:
                 on_step=self.on_step,
                 backward=self.backward,
                 training=self.training,
+                keep_evidence=self.keep_evidence,
             )
         return replace(report, notes=(*report.notes, *watched.notes))
 
@@ -339,10 +348,12 @@ class _Judging:
             seed=self.seed,
             until=self.until,
             on_layer=self.on_layer,
+            keep_evidence=self.keep_evidence,
         )
 
     def _onnx(self, one: Candidate) -> Report:
         from layerdiff.compare.capture_onnx import capture_onnx
+        from layerdiff.compare.gathered import with_evidence
         from layerdiff.compare.judge import judge
         from layerdiff.compare.judging import with_causes
 
@@ -357,6 +368,7 @@ class _Judging:
             until=self.until,
             on_layer=self.on_layer,
         )
+        report = with_evidence(report, self.reference.trace, trace, x, seed=self.seed, keep=self.keep_evidence)
         if not self.diagnose:
             return report
         return with_causes(

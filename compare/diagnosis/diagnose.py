@@ -15,7 +15,9 @@ from layerdiff.compare.diagnosis.patterns import differences
 from layerdiff.compare.diagnosis.rewire import mended_output, repair
 from layerdiff.compare.diagnosis.surgery import edited, exchanged, returning
 from layerdiff.compare.diagnosis.survey import Asked, Seen, Survey, survey
+from layerdiff.compare.diagnosis.tries import distinct, graph_tries, value_tries
 from layerdiff.compare.diagnosis.walk import parameters_of
+from layerdiff.compare.evidence.records import Tried
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.judge import DTYPES, Dtype, judge
 from layerdiff.compare.result import NOT_REACHED, Report
@@ -71,7 +73,8 @@ def diagnosed(
     if any(one.confirmed for one in work.findings) and report.crash is None:
         say("the candidate with all of that undone")
         again = _again(work.trace, asked, dtypes)
-    return replace(report, findings=merged(_with_lines(settled(work.findings))), repaired=again)
+    findings = merged(_with_lines(settled(work.findings)))
+    return replace(report, findings=findings, repaired=again, tried=distinct(work.tried))
 
 
 @dataclass
@@ -86,6 +89,7 @@ class _Work:
         findings: so far.
         known: what was seen of pairs that have not changed since.
         given_up: differences that could not be undone.
+        tried: what was tried so far, whether it helped or not.
     """
 
     asked: Asked
@@ -95,6 +99,7 @@ class _Work:
     findings: list[Finding] = field(default_factory=list)
     known: dict[str, Seen] = field(default_factory=dict)
     given_up: set[tuple[str, ...]] = field(default_factory=set)
+    tried: list[Tried] = field(default_factory=list)
 
     def run(self) -> None:
         """Name and undo one cause after the other."""
@@ -103,6 +108,7 @@ class _Work:
             for _ in range(_ROUNDS):
                 self.asked.tell("looking at every layer")
                 seen = survey(self.trace, self.asked, dtype=dtype, known=self.known)
+                self.tried += value_tries(seen)
                 if _is_another(seen):
                     self._leave(replace(seen, seen={}))
                     return
@@ -134,10 +140,10 @@ class _Work:
         edit = repair(named, seen.anomalies)
         output = mended_output(self.asked.expected, named, seen.anomalies)
         trace = edited(self.trace, edit, self.asked.x, returned_by=output)
-        if trace is None:
-            return False
-        after = survey(trace, self.asked, dtype=dtype, known={})
-        if not all(_mended(one, after) for one in named) or _amount(after) >= _amount(seen):
+        after = None if trace is None else survey(trace, self.asked, dtype=dtype, known={})
+        helps = after is not None and all(_mended(one, after) for one in named) and _amount(after) < _amount(seen)
+        self.tried += graph_tries(named, after, confirmed=helps)
+        if trace is None or after is None or not helps:
             return False
         self.trace, self.known = trace, dict(after.seen)
         self.findings += [_of_difference(one, after) for one in named]

@@ -18,6 +18,7 @@ from layerdiff.preprocessing import is_code
 from layerdiff.training import OPTIMIZER
 
 if TYPE_CHECKING:
+    from layerdiff.compare.gathered import Keep
     from layerdiff.compare.modes import Mode
     from layerdiff.handwritten.numpy_ops import Grade
 
@@ -81,6 +82,14 @@ __all__ = ["command"]
     help="FILE.py:FUNCTION, a training step of your own, called with network, images and labels.",
 )
 @click.option("--no-diagnosis", is_flag=True, help="Say where it differs, without asking why.")
+@click.option(
+    "--evidence",
+    "keep_evidence",
+    type=click.Choice(["failed", "all", "none"]),
+    default="failed",
+    show_default=True,
+    help="Of which layers the run holds what their error looks like: of the first ten at fault, of all, or of none.",
+)
 @report_options
 def command(
     expected: str | None,
@@ -99,6 +108,7 @@ def command(
     optimizer: str,
     step: str | None,
     no_diagnosis: bool,
+    keep_evidence: Keep,
     threads: int | None,
     seed: int,
     timeout: float,
@@ -146,6 +156,7 @@ def command(
             mapping=mapping,
             preprocess=preprocess,
             diagnose=not no_diagnosis,
+            keep_evidence=keep_evidence,
             backward=backward,
             steps=steps,
             optimizer=optimizer,

@@ -1,0 +1,60 @@
+"""Both networks run again as far as some layers, so that what was measured there can be seen and not only counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from layerdiff.compare.align import aligned
+from layerdiff.compare.lane import Lane
+from layerdiff.compare.layers import counterpart
+from layerdiff.compare.look import Look, Watch
+from layerdiff.compare.result import Measure
+from layerdiff.compare.trace import Array, Op, Trace, upto
+
+__all__ = ["Sides", "look_again"]
+
+Sides: TypeAlias = Mapping[str, tuple[Op, Op | None]]
+"""By expected layer id its operation, and the one of the candidate's that does the same, where there is one."""
+
+
+def look_again(
+    expected: Trace,
+    actual: Trace,
+    x: Array,
+    wanted: Mapping[str, Measure],
+    watch: Watch,
+    *,
+    seed: int,
+    until: str | None,
+) -> Sides:
+    """Show `watch` the comparisons of the layers in `wanted`, as `judge` made them.
+
+    Args:
+        expected: the reference, captured on `x`.
+        actual: the candidate, likewise.
+        x: (n, c, h, w) float32.
+        wanted: by layer id the measure of which the arrays are wanted.
+        watch: called with more comparisons than those, and perhaps with none for a layer that cannot run again.
+        seed: as the judge had it.
+        until: likewise.
+
+    Returns:
+        The operations of every layer.
+    """
+    x, until = np.array(x, order="C"), until or expected.until
+    ops = upto(expected.ops, until)
+    pairs = aligned(expected, actual, until).pairs
+    returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
+    with np.errstate(all="ignore"):
+        for dtype in dict.fromkeys(measure.dtype for measure in wanted.values()):
+            here = {layer: measure for layer, measure in wanted.items() if measure.dtype == dtype}
+            end_to_end = any(measure.probe == "propagated" for measure in here.values())
+            look = Look(frozenset(here), end_to_end, watch)
+            lane = Lane(np.dtype(dtype), ops, actual.ops, pairs, x, seed, returned_by, look)
+            last = max(i for i, pair in enumerate(pairs) if look.wants(pair))
+            for pair in pairs[: last + 1]:
+                lane.measure(pair)
+    return {op.layer: (op, counterpart(op, pair.actual)) for pair in pairs for op in pair.expected}

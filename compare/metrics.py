@@ -112,7 +112,8 @@ def _ordinary(expected: Array, actual: Array, allowance: Array) -> _Found | None
 
 def _extraordinary(expected: Array, actual: Array, allowance: Array) -> _Found:
     """Something is not finite, or nothing is allowed somewhere."""
-    error = np.abs(np.subtract(actual, expected, dtype=np.float64))
+    # Of a scalar NumPy would make a number, in which nothing can be set.
+    error = np.asarray(np.abs(np.subtract(actual, expected, dtype=np.float64)))
     finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
     both, one = finite_expected & finite_actual, finite_expected != finite_actual
     # A difference that overflows is as large as a number can be; one of numbers that are not finite is none.

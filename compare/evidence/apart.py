@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +22,7 @@ class Apart:
         actual: the other.
         error: |actual - expected| in float64; 0 where one is not finite.
         allowed: of the same shape, float64.
-        ratio: of error and allowance; 0 where nothing is allowed.
+        ratio: of error and allowance; 0 where nothing is allowed, infinite where it is too large for a number.
         differs: where the values are not the same, or one alone is finite.
         over: where they are further apart than allowed.
         forbidden: where they differ though nothing is allowed, or one alone is finite: no ratio says how far.
@@ -53,7 +54,8 @@ def apart(expected: Array, actual: Array, allowance: Array | float) -> Apart:
     """
     allowed = np.broadcast_to(np.asarray(allowance, dtype=np.float64), expected.shape)
     with np.errstate(all="ignore"):
-        error = np.abs(np.subtract(actual, expected, dtype=np.float64))
+        # Of a scalar NumPy would make a number, in which nothing can be set.
+        error = np.asarray(np.abs(np.subtract(actual, expected, dtype=np.float64)))
         finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
         both, one = finite_expected & finite_actual, finite_expected != finite_actual
         # A difference that overflows is as large as a number can be; one of numbers that are not finite is none.
@@ -63,10 +65,13 @@ def apart(expected: Array, actual: Array, allowance: Array | float) -> Apart:
         over = (both & ~(error <= allowed)) | one
         forbidden = over & (one | ~(allowed > 0))
         ratio = np.divide(error, allowed, out=np.zeros_like(error), where=allowed > 0)
-    return Apart(expected, actual, error, allowed, ratio, (error > 0) | one, over, forbidden)
+    differs = np.asarray((error > 0) | one)
+    return Apart(expected, actual, error, allowed, ratio, differs, np.asarray(over), np.asarray(forbidden))
 
 
-def in_short(ratio: float) -> float:
-    """A ratio to four digits, on the same side of 1."""
+def in_short(ratio: float) -> float | None:
+    """A ratio to four digits, on the same side of 1; None for one that is too large for a number."""
+    if not math.isfinite(ratio):
+        return None
     short = float(f"{ratio:.4g}")
     return short if (short > 1) == (ratio > 1) else ratio

@@ -35,11 +35,12 @@ def _element(found: Apart, place: int) -> Element:
     index = np.unravel_index(place, found.expected.shape)
     expected, actual = float(found.expected[index]), float(found.actual[index])
     finite = bool(np.isfinite(expected) and np.isfinite(actual))
+    ratio = float(found.ratio[index])
     return Element(
         index=tuple(int(i) for i in index),
         expected=expected if np.isfinite(expected) else None,
         actual=actual if np.isfinite(actual) else None,
         error=float(found.error[index]) if finite else None,
         allowed=float(np.nan_to_num(found.allowed[index])),
-        ratio=None if found.forbidden[index] else float(found.ratio[index]),
+        ratio=None if found.forbidden[index] or not np.isfinite(ratio) else ratio,
     )

@@ -14,7 +14,8 @@ __all__ = ["histogram_of"]
 
 def histogram_of(found: Apart) -> Histogram:
     """The quotients of error and allowance, counted in half decades."""
-    nowhere = found.forbidden | ~(np.isfinite(found.expected) & np.isfinite(found.actual))
+    finite = np.isfinite(found.expected) & np.isfinite(found.actual) & np.isfinite(found.ratio)
+    nowhere = found.forbidden | ~finite
     # What is allowed without limit has a quotient of 0, and is no error.
     counted = found.ratio[~nowhere & (found.ratio > 0)]
     unbounded = int(nowhere.sum())

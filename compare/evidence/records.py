@@ -20,7 +20,7 @@ class Element:
         actual: the same for the candidate.
         error: |actual - expected|; None where one of them is not finite.
         allowed: what is allowed there; None where nobody can say (NaN).
-        ratio: of error and allowance; None where nothing is allowed there, or one value is not finite.
+        ratio: of error and allowance; None where nothing is allowed there, or one of these is not finite.
     """
 
     index: tuple[int, ...]

@@ -94,3 +94,10 @@ def test_float32_errors_are_taken_in_float64():
     big = np.array([3e38], np.float32)
 
     assert measure("activations", big, -big, 1.0).max_abs == pytest.approx(6e38)
+
+
+def test_a_scalar_is_compared_like_everything_else():
+    """One number that is not finite is counted, and no error of ours."""
+    found = measure("activations", np.float32(1).reshape(()), np.float32(np.nan).reshape(()), 0.5)
+
+    assert (found.index, found.over, found.ratio, found.nonfinite_actual) == ((), 1, None, 1)

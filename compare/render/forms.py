@@ -39,6 +39,13 @@ def _full(run: Run, look: Look) -> str:
     return render_terminal(run, width=look.width, ascii_only=look.ascii_only, every_layer=look.every_layer) + "\n"
 
 
+def _html(run: Run) -> str:
+    # Drawing charts takes a second to import, which nobody who wants another form is to wait for.
+    from layerdiff.compare.render.html.page import render_html
+
+    return render_html(run)
+
+
 FORMS: Mapping[str, Callable[[Run, Look], str]] = MappingProxyType(
     {
         "full": _full,
@@ -48,6 +55,7 @@ FORMS: Mapping[str, Callable[[Run, Look], str]] = MappingProxyType(
         "markdown": lambda run, look: render_markdown(run),
         "github": lambda run, look: render_github(run, root=look.root) + "\n",
         "junit": lambda run, look: render_junit(run) + "\n",
+        "html": lambda run, look: _html(run),
     }
 )
 

@@ -11,7 +11,7 @@ from layerdiff.compare.render.explained import explained
 from layerdiff.compare.render.findings import findings
 from layerdiff.compare.render.gradients import gradients
 from layerdiff.compare.render.steps import moved
-from layerdiff.compare.render.words import answers, fold, input_words, number, worst_of
+from layerdiff.compare.render.words import answers, fold, input_words, number, share, value, worst_of
 from layerdiff.compare.result import LayerResult, Measure, Report, Run, Status
 
 __all__ = ["details", "render_terminal"]
@@ -167,7 +167,7 @@ def _total(rows: Sequence[Sequence[str]]) -> int:
 def _row(layer: LayerResult, precisions: Sequence[str], style: _Style) -> list[str]:
     mark = _MARKS[layer.status][1 if style.ascii_only else 0]
     shape = ",".join(str(size) for size in layer.shape)
-    alone = [_ratio(worst_of(layer, "activations", dtype)) for dtype in precisions]
+    alone = [share(worst_of(layer, "activations", dtype)) for dtype in precisions]
     end_to_end = worst_of(layer, "propagated", precisions[0]) if precisions else None
     return [
         str(layer.index),
@@ -178,20 +178,6 @@ def _row(layer: LayerResult, precisions: Sequence[str], style: _Style) -> list[s
         *alone,
         number(end_to_end.max_abs if end_to_end else None),
     ]
-
-
-def _ratio(measure: Measure | None) -> str:
-    if measure is None:
-        return "-"
-    if measure.nonfinite_actual:
-        return "nan"
-    if measure.ratio is None:
-        return "over"
-    if measure.ratio == 0:
-        return "0"
-    if measure.ratio < 0.01:
-        return "<0.01"
-    return f"{measure.ratio:.2f}" if measure.ratio < 100 else f"{measure.ratio:.0e}"
 
 
 def _elided(layers: Sequence[LayerResult]) -> Iterator[str]:
@@ -219,7 +205,7 @@ def details(layer: LayerResult) -> Iterator[str]:
     beyond = next((m for m in _by_weight(layer) if m.over or m.nonfinite_actual), None)
     if beyond is not None and not layer.problems:
         at = list(beyond.index)
-        values = f"got {_value(beyond.actual)}, expected {_value(beyond.expected)}"
+        values = f"got {value(beyond.actual)}, expected {value(beyond.expected)}"
         yield f"  greatest  {number(beyond.max_abs)}; at {at} {values}"
         yield f"  allowed   {number(beyond.allowed)} there, in {beyond.dtype}"
     for problem in layer.problems[1:]:
@@ -233,10 +219,6 @@ def details(layer: LayerResult) -> Iterator[str]:
 def _by_weight(layer: LayerResult) -> list[Measure]:
     order = {"activations": 0, "dense": 1, "propagated": 2}
     return sorted(layer.measures, key=lambda m: (order[m.probe], m.dtype))
-
-
-def _value(value: float | None) -> str:
-    return "a non-finite value" if value is None else f"{value:.6g}"
 
 
 def _notes(report: Report, style: _Style) -> Iterator[str]:

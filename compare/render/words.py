@@ -8,7 +8,7 @@ from dataclasses import replace
 from layerdiff.compare.result import NOT_REACHED, Gradients, InputResult, LayerResult, Measure, Report, Steps
 from layerdiff.compare.verdict import forward_verdict
 
-__all__ = ["answer", "answers", "fold", "input_words", "number", "worst", "worst_of"]
+__all__ = ["answer", "answers", "fold", "input_words", "number", "share", "value", "worst", "worst_of"]
 
 
 def number(value: float | None) -> str:
@@ -16,6 +16,26 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     return "0" if value == 0 else f"{value:.1e}"
+
+
+def share(measure: Measure | None) -> str:
+    """How near a comparison is to its allowance: `0.31`, `<0.01`, `3e+05`; `over` where nothing is allowed."""
+    if measure is None:
+        return "-"
+    if measure.nonfinite_actual:
+        return "nan"
+    if measure.ratio is None:
+        return "over"
+    if measure.ratio == 0:
+        return "0"
+    if measure.ratio < 0.01:
+        return "<0.01"
+    return f"{measure.ratio:.2f}" if measure.ratio < 100 else f"{measure.ratio:.0e}"
+
+
+def value(found: float | None) -> str:
+    """A value of a tensor in six digits."""
+    return "a non-finite value" if found is None else f"{found:.6g}"
 
 
 def fold(name: str, width: int) -> str:

@@ -24,7 +24,7 @@ __all__ = [
     "which_network",
 ]
 
-REPORT_FORMS = ("full", "concise", "json", "markdown", "github", "junit")
+REPORT_FORMS = ("full", "concise", "json", "markdown", "github", "junit", "html")
 """Of `compare.render.forms.FORMS`, which is not imported here: `--help` must not wait for it."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -18,7 +18,7 @@ from layerdiff.compare.result import Run, exit_code
 from layerdiff.compare.saved import run_to_json, write_file
 from layerdiff.errors import InputError
 
-__all__ = ["ReaderGoneError", "check_writable", "deliver", "deliver_other", "forget", "progress", "say"]
+__all__ = ["ReaderGoneError", "check_writable", "deliver", "deliver_other", "forget", "opened", "progress", "say"]
 
 
 class ReaderGoneError(Exception):
@@ -92,6 +92,20 @@ def deliver_other(
         say(content.decode(), newline=False)
     else:
         say(text(*_terminal(ascii_only)))
+
+
+def opened(path: Path) -> None:
+    """Show a page in the browser, and print where it is.
+
+    Raises:
+        InputError: there is no browser; the page is written all the same.
+    """
+    import webbrowser
+
+    address = path.resolve().as_uri()
+    say(address)
+    if not webbrowser.open(address):
+        raise InputError(f"{path}: no browser could be started", help="open the address above")
 
 
 def _terminal(ascii_only: bool) -> tuple[int, bool]:

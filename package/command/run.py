@@ -129,6 +129,7 @@ def command(
     foreign = runs_foreign_code(specs, expected) or is_code(preprocess) or step is not None
     if foreign and not is_supervised():
         return supervised(sys.argv[1:], timeout)
+    from layerdiff.command.repeat import with_command
     from layerdiff.running import run
 
     use_threads(threads)
@@ -164,4 +165,5 @@ def command(
             on_layer=on_layer,
             on_step=on_step,
         )
+    judged = with_command(judged, sys.argv[1:])
     return deliver(judged, form=form, output=output, every_layer=every_layer, ascii_only=ascii_only, stat=stat)

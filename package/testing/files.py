@@ -16,7 +16,7 @@ from layerdiff.errors import InputError
 
 __all__ = ["cleared", "folder_of", "written"]
 
-_FORMS = {"json": "json", "md": "markdown"}
+_FORMS = {"json": "json", "md": "markdown", "html": "html"}
 """The forms that are written, by the ending of their files; the last is the one that is linked to."""
 
 

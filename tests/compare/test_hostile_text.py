@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from html.parser import HTMLParser
 from xml.etree import ElementTree as Xml
 
@@ -60,18 +61,25 @@ def spoilt(value, payload, theirs=False):
     return value
 
 
+@cache
 def hostile_runs(payload):
     """Every kind of run, settled anew with the payload in all of its texts."""
     runs = [spoilt(run, payload) for name, run in made_runs.runs().items() if name in {"different", "several", "crash"}]
     return [replace(run, reports=tuple(settle(report) for report in run.reports)) for run in runs]
 
 
+@cache
+def texts(payload, form):
+    """Every kind of hostile run in one form."""
+    return [rendered(run, form) for run in hostile_runs(payload)]
+
+
 @EACH
 @pytest.mark.parametrize("form", FORMS)
 def test_no_sign_steers_a_terminal_or_a_log(payload, form):
     """In every form each sign is printable, and no line is a command to a CI service but those of `github`."""
-    for run in hostile_runs(payload):
-        lines = rendered(run, form).split("\n")
+    for text in texts(payload, form):
+        lines = text.split("\n")
 
         assert all(line.isprintable() for line in lines)
         assert not any("##[" in line or "##vso[" in line for line in lines) or form == "github"
@@ -133,10 +141,33 @@ class _Tags(HTMLParser):
 
 def page(text):
     """The page that Markdown with HTML in it becomes, as a browser sees it."""
+    return tags(MarkdownIt("commonmark").enable("table").enable("strikethrough").render(text))
+
+
+def tags(text):
+    """A page as a browser sees it."""
     parser = _Tags()
-    parser.feed(MarkdownIt("commonmark").enable("table").enable("strikethrough").render(text))
+    parser.feed(text)
     parser.close()
     return parser
+
+
+@EACH
+def test_the_page_has_no_markup_of_theirs(payload):
+    """The page has the tags and attributes it has without harm, and their names as text; its scripts are the same."""
+    for text, tame in zip(texts(payload, "html"), texts("tame", "html"), strict=True):
+        found, wanted = tags(text), tags(tame)
+        assert [tag for tag in found.tags if tag not in {"g", "text"}] == [
+            tag for tag in wanted.tags if tag not in {"g", "text"}
+        ], "a chart leaves out names for which there is no room"
+        assert found.attributes == wanted.attributes
+        assert no_commands("x" + printable(payload))[1:] in no_commands("".join(found.texts))
+        assert scripts(text) == scripts(tame)
+
+
+def scripts(text):
+    """What a page would run."""
+    return re.findall(r"<script>.*?</script>", text, re.DOTALL)
 
 
 @EACH

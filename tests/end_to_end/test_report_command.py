@@ -109,8 +109,48 @@ def test_an_error_cannot_steer_the_terminal(layerdiff):
     assert done.stderr == "error: \\x1b[31mred.json: no such file, expected a run written with --output\n"
 
 
-def test_a_report_needs_no_torch():
-    """To show a saved run takes no second: torch is not imported."""
-    code = "import sys, layerdiff.command.report, layerdiff.compare.render.forms; print('torch' in sys.modules)"
+def test_a_report_needs_no_torch_and_no_charts():
+    """To show a saved run takes no second: neither torch nor what draws the page's charts is imported."""
+    code = (
+        "import sys, layerdiff.command.report, layerdiff.compare.render.forms; "
+        "print({'torch', 'altair', 'vl_convert', 'jinja2'} & set(sys.modules))"
+    )
 
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+def test_the_page_is_written_beside_the_run_and_opened(layerdiff, tmp_path):
+    """`--open` writes RUN.html, prints its address and gives it to the browser; `--output` says where else."""
+    (tmp_path / "run.json").write_text(SAVED.read_text())
+    for more, name in (((), "run.html"), (("--output", "other.html"), "other.html"), ((), "run.html")):
+        done = layerdiff("report", "run.json", "--open", *more, cwd=tmp_path, BROWSER="echo opened=%s")
+
+        address = (tmp_path / name).as_uri()
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{address}\nopened={address}\n", "")
+        assert (tmp_path / name).read_text() == rendered(read_run(SAVED), "html")
+
+
+def test_where_there_is_no_browser_the_page_is_written_all_the_same(layerdiff, tmp_path):
+    """That is said in a line, with exit code 2."""
+    (tmp_path / "run.json").write_text(SAVED.read_text())
+
+    done = layerdiff("report", "run.json", "--open", cwd=tmp_path, BROWSER="false", PATH="", DISPLAY="")
+
+    assert done.stdout == (tmp_path / "run.html").as_uri() + "\n"
+    assert (done.returncode, done.stderr) == (
+        2, "error: run.html: no browser could be started\nhelp: open the address above\n"
+    )  # fmt: skip
+
+
+def test_nobody_elses_page_is_written_over(layerdiff, tmp_path):
+    """What stands beside the run and is no page of ours stays."""
+    (tmp_path / "run.json").write_text(SAVED.read_text())
+    (tmp_path / "run.html").write_text("mine")
+
+    done = layerdiff("report", "run.json", "--open", cwd=tmp_path, BROWSER="true")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: run.html: cannot be written, it is there and no page of layerdiff's\nhelp: say where: --output\n"
+    )
+    assert (tmp_path / "run.html").read_text() == "mine"

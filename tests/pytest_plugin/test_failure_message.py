@@ -125,8 +125,9 @@ def test_reports_are_kept_as_the_session_wants_it(tmp_path, keep, kept):
 
         assert bool(files) == kept[name == "passes"]
         if files:
-            assert files == ["report.json", "report.md", "report_2.json", "report_2.md"]
-            assert [link.rpartition("/")[2] for link in links] == ["report.md", "report_2.md"]
+            endings = ("html", "json", "md")
+            assert files == [f"{name}.{ending}" for name in ("report", "report_2") for ending in endings]
+            assert [link.rpartition("/")[2] for link in links] == ["report.html", "report_2.html"]
         else:
             assert links == ["", ""]
 

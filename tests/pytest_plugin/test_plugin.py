@@ -37,7 +37,7 @@ def test_the_first_line_names_the_layer_and_the_cause(whole):
     )
     assert message[2:4] == ["note: of 9 layers 2 at fault, 6 only inherit, 1 are same", "note: also layer3.1"]
     assert re.fullmatch(r"help: set eps=1e-05 \(\S+test_net\.py:\d+\)", message[4])
-    assert re.fullmatch(r"help: the whole report is file://\S+/report\.md", message[5])
+    assert re.fullmatch(r"help: the whole report is file://\S+/report\.html", message[5])
     assert len(message) == 6
     assert all(len(text.splitlines()) <= 6 for _, text in whole.tests.values())
 
@@ -115,7 +115,7 @@ def test_the_summary_lists_layers_and_reports(whole):
     assert len(links) == 4
     for link in links:
         folder = whole.folder / "reports" / link.split("/")[-2]
-        assert (folder / link.split("/")[-1]).read_text().startswith("### layerdiff: ❌ different")
+        assert (folder / link.split("/")[-1]).read_text().startswith("<!doctype html>")
 
 
 def test_reports_are_kept_of_comparisons_that_fail(whole):
@@ -124,7 +124,11 @@ def test_reports_are_kept_of_comparisons_that_fail(whole):
 
     names = ("different", "hostile", "fixture", "traces", "layers")
     assert set(folders) == {f"test_net.py_test_{name}" for name in names}
-    assert sorted(path.name for path in folders["test_net.py_test_layers"].iterdir()) == ["report.json", "report.md"]
+    assert sorted(path.name for path in folders["test_net.py_test_layers"].iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
     run = read_run(folders["test_net.py_test_layers"] / "report.json")
     assert run.verdict == "different"
     assert run.environment["test"] == "test_net.py::test_layers"

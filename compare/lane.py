@@ -73,7 +73,7 @@ class Lane:
         self._expected: Expected | None = Expected(ops, pairs, x, seed, returned_by[0])
         self._returned_by = returned_by[1]
         self._look = look
-        wanted = [pair.actual[-1].layer for pair in pairs if pair.actual and not self._passes_by(pair)]
+        wanted = [pair.actual[-1].layer for pair in pairs if pair.actual]
         if self._returned_by is not None:
             wanted.append(self._returned_by)
         self._candidate = Candidate(others, x, wanted)

@@ -119,10 +119,13 @@ def test_the_worst_ten_are_the_ten_furthest_beyond_their_allowance():
 
 
 def test_equally_bad_elements_come_in_the_order_of_their_index():
-    """Where all are off by the same, the first ten are shown."""
+    """Where many are off by the same, the first ten of them are shown."""
     found = seen(*_equals())
-
     assert [one.index for one in found.worst] == [(0, 0, i // 4, i % 4) for i in range(10)]
+
+    errors = np.random.default_rng(0).integers(1, 4, (1, 3, 40, 40)).astype(np.float32)
+    found = seen(np.zeros_like(errors), errors, 0.5)
+    assert [list(one.index) for one in found.worst] == np.argwhere(errors == 3)[:10].tolist()
 
 
 def test_elements_that_do_not_differ_are_not_among_the_worst():
@@ -160,6 +163,8 @@ def test_the_histogram_counts_half_decades_of_the_allowance():
 
     assert found.edges == (0.0316, 0.1, 0.316, 1.0, 3.16, 10.0, 31.6, 100.0)
     assert found.counts == (1, 1, 2, 2, 2, 1, 1)
+    # An edge is a round number, and a little off the true half of its decade.
+    assert seen(np.zeros(1), np.array([3.161]), 1.0).histogram.counts == (0, 1)
 
 
 @pytest.mark.parametrize(("ratio", "edges"), [(50.0, (1.0, 100.0)), (2e-4, (1e-4, 1.0)), (1e12, (1.0, 3.16e12))])

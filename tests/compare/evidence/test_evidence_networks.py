@@ -21,7 +21,7 @@ from layerdiff.compare.align import align
 from layerdiff.compare.capture import capture
 from layerdiff.compare.capture_onnx import capture_onnx
 from layerdiff.compare.check import compare_networks
-from layerdiff.compare.gathered import check_keep, with_evidence
+from layerdiff.compare.gathered import check_keep, gathered, with_evidence
 from layerdiff.compare.judge import judge
 from layerdiff.compare.judge_trace import judge_trace
 from layerdiff.compare.pairs import Alignment
@@ -224,21 +224,47 @@ def test_a_run_that_is_the_same_pays_nothing(monkeypatch):
 
 def test_a_second_look_runs_what_it_needs_alone(monkeypatch):
     """For what is wrong by itself no other layer of the candidate is run again, nor anything behind it."""
-    ran = []
+    looked, ran = [], []
     original = second_look.Lane.measure
 
     def measure(lane, pair):
-        ran.append(pair.expected[-1].layer)
+        looked.append(pair.expected[-1].layer)
         return original(lane, pair)
+
+    def told(op):
+        return replace(op, native=False, run=lambda *given: ran.append(op.layer) or op.run(*given))
 
     expected, actual = capture(net(), X), capture(broken(eps), X)
     report = judge(expected, actual, X)
     monkeypatch.setattr(second_look.Lane, "measure", measure)
-    others = tuple(op if op.layer == "bn1" else replace(op, run=None, native=False) for op in actual.ops)
-    found = with_evidence(report, expected, replace(actual, ops=others), X, seed=0)
+    found = with_evidence(report, expected, replace(actual, ops=tuple(map(told, actual.ops))), X, seed=0)
 
-    assert ran == ["conv1", "bn1"]
+    assert looked == ["conv1", "bn1"]
+    assert set(ran) == {"bn1"}
     assert_shown_as_judged(found)
+
+
+def test_other_comparisons_are_not_taken_for_the_one_that_is_wanted():
+    """Another probe is none, whoever shows it; where rounding gives other figures than it did, the last are taken."""
+    report = compared(eps, keep_evidence="none")
+    want = condemning(faults(report)["bn1"])
+    one = np.ones(want.size, np.float32).reshape(2, 6, 12, 10)
+
+    def shown(*measures):
+        def again(wanted, watch):
+            assert wanted == {"bn1": want}
+            for i, measure in enumerate(measures):
+                watch(("bn1",), measure, one, one + np.float32(i + 1), 0.5)
+            return {}
+
+        evidence = gathered(report, again, keep="failed").layers[1].evidence
+        return None if evidence is None else evidence.worst[0].error
+
+    other, near = replace(want, probe="dense"), replace(want, ratio=want.ratio * 1.001)
+    assert shown() is None
+    assert shown(other, replace(want, dtype="float64")) is None
+    assert shown(near, replace(near, ratio=1e9), other) == 2
+    assert shown(near, want, near) == 2
 
 
 def test_a_layer_of_the_wrong_shape_has_no_picture():
@@ -326,6 +352,27 @@ def test_the_candidates_graph_is_there_with_its_partners():
         ("mean", ("blocks.0",)), ("fc", ("mean",)), (None, ("fc",)),
     ]  # fmt: skip
     assert found["mul"].source.startswith(f"{__file__}:")
+
+
+class _Folded(Net):
+    """Has its batch norm in its convolution."""
+
+    def forward(self, x):
+        scale = self.bn1.weight / torch.sqrt(self.bn1.running_var + self.bn1.eps)
+        shift = self.bn1.bias - self.bn1.running_mean * scale
+        x = self.relu(nn.functional.conv2d(x, self.conv1.weight * scale.reshape(-1, 1, 1, 1), shift, padding=1))
+        return self.fc(self.blocks(x).mean((2, 3)))
+
+
+def test_an_operation_that_stands_for_two_layers_stands_for_the_last():
+    """So that its place in the expected network is where its output is."""
+
+    def folded(network):
+        network.__class__ = _Folded
+
+    report = compared(folded)
+    found = [one.partner for one in report.operations if one.kind == "conv2d"]
+    assert found == ["bn1", "blocks.0"]
 
 
 def test_what_the_diagnosis_tried_is_there():

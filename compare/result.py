@@ -9,6 +9,7 @@ from typing import Literal
 from layerdiff.compare.evidence.records import Evidence, Line, Operation, Parameter, Probe, Tried
 from layerdiff.compare.finding import Finding
 from layerdiff.compare.shape_errors.explanation import Explanation
+from layerdiff.compare.shown import Shown
 
 __all__ = [
     "NOT_REACHED",
@@ -134,10 +135,10 @@ class LayerResult:
     status: Status = "unjudged"
     reason: str = ""
     notes: tuple[str, ...] = ()
-    evidence: Evidence | None = None
-    parameters: tuple[Parameter, ...] = ()
-    attributes: tuple[tuple[str, str, str], ...] = ()
-    code: tuple[Line, ...] = ()
+    evidence: Evidence | None = field(default=None, repr=False)
+    parameters: tuple[Parameter, ...] = field(default=(), repr=False)
+    attributes: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
+    code: tuple[Line, ...] = field(default=(), repr=False)
     parameter_count: int = 0
     multiply_adds: int = 0
 
@@ -277,8 +278,8 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Report:
-    """One candidate against the expected network.
+class Report(Shown):
+    """One candidate against the expected network; shows itself as text, in rich, in a notebook, and by `show()`.
 
     Attributes:
         expected: what the reference is, in words.
@@ -333,14 +334,18 @@ class Report:
     probes: tuple[Probe, ...] = ("activations", "dense")
     verdict: Verdict = "unknown"
     scale: float = 1.0
-    tried: tuple[Tried, ...] = ()
-    operations: tuple[Operation, ...] = ()
+    tried: tuple[Tried, ...] = field(default=(), repr=False)
+    operations: tuple[Operation, ...] = field(default=(), repr=False)
     evidence_left_out: int = 0
+
+    def as_run(self) -> Run:
+        """A run of this report alone."""
+        return Run({}, (self,))
 
 
 @dataclass(frozen=True)
-class Run:
-    """All reports of one call, and all that is needed to repeat it.
+class Run(Shown):
+    """All reports of one call, and all that is needed to repeat it; shows itself as a `Report` does.
 
     Attributes:
         environment: versions, threads, machine, weights, image, seeds and hashes, as text.
@@ -353,6 +358,10 @@ class Run:
     reports: tuple[Report, ...]
     notes: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
+
+    def as_run(self) -> Run:
+        """Itself."""
+        return self
 
     @property
     def verdict(self) -> Verdict:

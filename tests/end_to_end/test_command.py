@@ -57,6 +57,20 @@ def test_json_is_all_there_is_on_stdout(layerdiff, small, tmp_path):
     } <= set(run["environment"])  # fmt: skip
 
 
+def test_what_the_error_looks_like_is_kept_where_it_is_asked_for(layerdiff, small, tmp_path):
+    """`--evidence all` keeps it of every layer, in the file too; without it there is none where nothing is wrong."""
+    paths = tmp_path / "all.json", tmp_path / "failed.json"
+    kept, without = (
+        layerdiff("run", *small, "--actual", "numpy", "--until", "layer1.0.bn1", "--output", path, *asked)
+        for path, asked in zip(paths, (["--evidence", "all"], []), strict=True)
+    )
+    assert (kept.returncode, kept.stdout) == (0, without.stdout)
+    (report,), (other,) = (json.loads(path.read_text())["reports"] for path in paths)
+    assert all(layer["evidence"]["histogram"] for layer in report["layers"])
+    assert all(layer["evidence"] is None for layer in other["layers"])
+    assert layerdiff("report", paths[0]).stdout == kept.stdout
+
+
 def test_the_same_command_gives_the_same_bytes(layerdiff, small):
     """Two runs of one command are equal to the byte."""
     first, second = (layerdiff("run", *small, "--format", "json", "--actual", "torch") for _ in range(2))

@@ -11,6 +11,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from layerdiff.compare.render.forms import rendered
 from layerdiff.compare.result import Run
 from layerdiff.compare.saved import write_file
 from layerdiff.errors import InputError
@@ -26,7 +27,7 @@ def opened(run: Run) -> Path:
     Raises:
         InputError: it cannot be written.
     """
-    page: str = importlib.import_module("layerdiff.compare.render.html").render_html(run)
+    page = rendered(run, "html")
     try:
         descriptor, name = tempfile.mkstemp(prefix="layerdiff-", suffix=".html")
     except OSError as error:

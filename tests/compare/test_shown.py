@@ -16,6 +16,7 @@ from test_hostile_text import EACH, hostile_runs
 
 from layerdiff.compare import opened as module
 from layerdiff.compare.harmless import printable
+from layerdiff.compare.render.forms import rendered
 from layerdiff.compare.render.stat import render_stat
 from layerdiff.compare.render.summary import render_summary
 from layerdiff.compare.render.terminal import render_terminal
@@ -130,9 +131,7 @@ def test_a_notebook_shows_somebody_elses_words_as_text(payload):
 @pytest.fixture
 def page(monkeypatch, tmp_path):
     """A page that says whose it is, a folder for temporary files, and what was opened."""
-    html = types.ModuleType("layerdiff.compare.render.html")
-    html.render_html = lambda run: f"<p>{len(run.reports)} & more</p>"
-    monkeypatch.setitem(sys.modules, html.__name__, html)
+    monkeypatch.setattr(module, "rendered", lambda run, form: f"<p>{len(run.reports)} & more</p>" * (form == "html"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     opened = []
     monkeypatch.setattr(module.webbrowser, "open", opened.append)
@@ -146,6 +145,14 @@ def test_show_opens_the_page_in_the_browser(page, tmp_path):
     assert path.parent == tmp_path
     assert (path.suffix, path.read_text()) == (".html", "<p>1 & more</p>")
     assert page == [path.as_uri()]
+
+
+def test_what_is_opened_is_the_page(monkeypatch, tmp_path):
+    """The form `html`, to the letter."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(module.webbrowser, "open", str)
+
+    assert different().show().read_text() == rendered(different(), "html")
 
 
 def test_in_a_notebook_show_displays_the_page(page, monkeypatch):

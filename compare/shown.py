@@ -45,7 +45,8 @@ class Shown:
         text = _of("render.terminal").render_terminal(
             self.as_run(), width=options.max_width, ascii_only=options.ascii_only
         )
-        yield Text(text, no_wrap=True, overflow="ignore")
+        # Where even its columns do not fit, rich goes on in the next line; it would cut them else.
+        yield Text(text, overflow="fold")
 
     def _repr_html_(self) -> str:
         """A summary for a notebook, without scripts."""

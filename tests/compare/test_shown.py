@@ -62,12 +62,21 @@ def test_as_text_a_run_is_its_answer():
 @pytest.mark.parametrize("width", [80, 120])
 def test_rich_prints_the_report_of_the_terminal(width):
     """As wide as the console, sign for sign, with nothing taken for markup."""
-    run = replace(different(), notes=("a note [bold]in[/bold] brackets",))
+    run = replace(different(), notes=("a note [bold]in[/bold] brackets that " + "goes on and " * 7 + "ends",))
     console = Console(file=io.StringIO(), width=width)
     console.print(run)
 
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert lines == [line.rstrip() for line in render_terminal(run, width=width).splitlines()]
+    assert lines != [line.rstrip() for line in render_terminal(run, width=200 - width).splitlines()]
+
+
+def test_where_a_console_is_too_narrow_nothing_is_cut():
+    """What does not fit goes on in the next line."""
+    console = Console(file=io.StringIO(), width=30)
+    console.print(different())
+
+    assert "".join(console.file.getvalue().split()) == "".join(render_terminal(different(), width=30).split())
 
 
 def test_rich_keeps_to_ascii_where_the_console_does():

@@ -93,12 +93,22 @@ def histogram_chart(found: Histogram) -> str:
         .encode(
             x=x.title("error, in allowances"),
             x2="x2:Q",
-            y=alt.Y("count:Q").scale(type="symlog").axis(tickCount=4, format="~s", grid=False).title("elements"),
+            y=alt.Y("count:Q")
+            .scale(type="symlog")
+            .axis(values=_counts(found), format=",", grid=False)
+            .title("elements"),
             y2="none:Q",
             color=alt.Color("beyond:N").scale(domain=["no", "yes"], range=[BLUE, FAULT]).legend(None),
         )
     )
     return drawn(sheet.content(alt.layer(bars, _rule_at_allowance(sheet, "x:Q")).properties(width=400, height=150)))
+
+
+def _counts(found: Histogram) -> list[int]:
+    """Ticks for numbers of elements: none, and powers of ten, four at most."""
+    most = int(math.log10(max(*found.counts, 1)))
+    step = max(1, math.ceil(most / 3))
+    return [0, *(10**power for power in range(most, -1, -step))]
 
 
 _POWER = "datum.value == 0 ? '1' : '1e' + (datum.value > 0 ? '+' : '') + datum.value"

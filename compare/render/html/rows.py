@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -65,7 +65,7 @@ def folds(found: Sequence[Row]) -> tuple[Fold, ...]:
     for status, group in groupby(found, key=lambda row: row.layer.status):
         alike = tuple(group)
         if status in {"same", "inherited"} and len(alike) >= _LEAST:
-            result.append(Fold(alike, " ".join(_common(alike, status))))
+            result.append(Fold(alike, _common(alike, status)))
         elif alike[0].layer.reason == NOT_REACHED and len(alike) >= _LEAST:
             result.append(Fold(alike, f"{len(alike)} layers not reached"))
         else:
@@ -86,15 +86,11 @@ def _row(layer: LayerResult, place: int, precisions: Sequence[str]) -> Row:
     )
 
 
-def _common(alike: Sequence[Row], status: str) -> Iterator[str]:
-    ratios = [
-        m.ratio
-        for row in alike
-        for m in row.layer.measures
-        if m.probe == "activations" and m.ratio is not None
-    ]  # fmt: skip
-    yield f"{len(alike)} layers {'same' if status == 'same' else 'inherit'}"
-    if ratios and status == "same":
-        yield "to the bit" if not max(ratios) else f"at most {max(ratios):.2f} of their allowance"
-    elif ratios:
-        yield "by themselves they agree"
+def _common(alike: Sequence[Row], status: str) -> str:
+    ratios = [m.ratio for row in alike for m in row.layer.measures if m.probe == "activations" and m.ratio is not None]
+    words = f"{len(alike)} layers {'same' if status == 'same' else 'inherit'}"
+    if not ratios:
+        return words
+    if status != "same":
+        return f"{words}: by themselves they agree"
+    return f"{words}, " + (f"at most {max(ratios):.2f} of their allowance" if max(ratios) else "to the bit")

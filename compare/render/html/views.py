@@ -110,6 +110,11 @@ class ReportView:
         return tuple(dtype for dtype, _ in self.rows[0].alone) if self.rows else ()
 
     @property
+    def first_wrong(self) -> str:
+        """The first stage of the graph in which something is wrong; empty for none."""
+        return next((stage.name for stage in self.stages if stage.wrong or stage.unpaired), "")
+
+    @property
     def longest(self) -> int:
         """How many lines the longest stage of the graph has."""
         return max((len(stage.lines) for stage in self.stages), default=0)
@@ -124,6 +129,7 @@ def view(report: Report, place: int) -> ReportView:
     """The view of the report that stands at `place` in its run."""
     found = rows(report, place)
     wrong = tuple(row for row in found if row.wrong)
+    shown = _shown(wrong, report)
     links = [row.id for row in found]
     return ReportView(
         report=report,
@@ -134,7 +140,7 @@ def view(report: Report, place: int) -> ReportView:
         rows=found,
         wrong=wrong,
         folds=folds(found),
-        evident={row.id: _evident(row, i, report) for i, row in enumerate(wrong)},
+        evident={row.id: _evident(row, i, report, open_=row.id in shown) for i, row in enumerate(wrong)},
         ribbon=ribbon(report.layers),
         depth=depth_charts(report, links),
         stages=graph(report, found),
@@ -154,7 +160,20 @@ def _without_verdict(line: str, verdict: str) -> str:
     return line.removeprefix(said)
 
 
-def _evident(row: Row, place: int, report: Report) -> Evident:
+def _shown(wrong: Sequence[Row], report: Report) -> set[str]:
+    """The layers that stand open: of those with one confirmed cause the first."""
+    told: set[str] = set()
+    found = []
+    for row in wrong:
+        if row.layer.layer not in told:
+            found.append(row.id)
+        told.update(
+            layer for one in report.findings if one.confirmed and row.layer.layer in one.layers for layer in one.layers
+        )
+    return set(found[:_OPEN])
+
+
+def _evident(row: Row, place: int, report: Report, *, open_: bool) -> Evident:
     evidence = row.layer.evidence
     maps = evidence.maps if evidence is not None else ()
     shown = maps if place < _WITH_ALL_MAPS else maps[:1]
@@ -163,7 +182,7 @@ def _evident(row: Row, place: int, report: Report) -> Evident:
         left_out=len(maps) - len(shown),
         histogram=histogram_chart(evidence.histogram) if evidence is not None else "",
         tried=tuple(one for one in report.tried if row.layer.layer in one.layers),
-        open=place < _OPEN,
+        open=open_,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ import numpy as np
 
 from layerdiff.compare.capture import check_input
 from layerdiff.compare.counted import counted
+from layerdiff.compare.evidence.records import Operation
 from layerdiff.compare.gathered import Keep, gathered
 from layerdiff.compare.look import Watch
 from layerdiff.compare.metrics import measure
@@ -93,6 +94,7 @@ def judge_trace(
         dtypes=(dtype.name,),
         until=until,
         probes=("activations",),
+        operations=_operations(actual, set(owners)),
         doubts=() if known else ("the trace does not hold its input, so that it is of the same one is not shown",),
     )
 
@@ -260,6 +262,14 @@ def _problems(judged: Judged, value: Array | None) -> tuple[str, ...]:
 
 _NO_VALUE = "the trace has no value of it, nor of a layer after it"
 _NO_INPUT = "the trace does not hold its input: that it is of the same one is not shown"
+
+
+def _operations(actual: Trace, layers: Set[str]) -> tuple[Operation, ...]:
+    """The candidate's graph; none where the trace says only what came out, and not of what it was made."""
+    if not any(op.inputs for op in actual.ops):
+        return ()
+    partners = {op.layer: op.layer if op.layer in layers else None for op in actual.ops}
+    return tuple(Operation(op.layer, op.kind, op.inputs, partners[op.layer], op.source) for op in actual.ops)
 
 
 def _extra(expected: Trace, actual: Trace, values: Mapping[str, Array]) -> tuple[Extra, ...]:

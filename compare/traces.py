@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from layerdiff.compare.align import align
+from layerdiff.compare.counted import counted, operations_of
 from layerdiff.compare.gathered import Keep, gathered
 from layerdiff.compare.lane import Found
 from layerdiff.compare.layers import layer_results
@@ -87,11 +88,12 @@ def compare_traces(
     report = Report(
         expected=expected.network,
         actual=actual.network,
-        layers=tuple(sorted(layers, key=lambda layer: layer.index)),
+        layers=counted(sorted(layers, key=lambda layer: layer.index), ops),
         extra=tuple(Extra(op.layer, op.kind, op.source) for op in alignment.extra),
         until=until,
         tolerance=None if rtol is None else f"rtol {rtol:g}, atol {atol:g}",
         replayed=False,
+        operations=operations_of(actual.ops, alignment.pairs),
     )
 
     def again(wanted: Mapping[str, Measure], watch: Watch) -> Sides:

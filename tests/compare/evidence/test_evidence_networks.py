@@ -411,6 +411,9 @@ def test_a_recorded_trace_is_shown_too():
     assert list(faults(report)) == ["bn1", "fc"]
     assert_shown_as_judged(report)
     assert not any(one.parameters or one.attributes or one.code for one in report.layers)
+    assert [(one.layer, one.partner) for one in report.operations] == [(op.layer, op.layer) for op in expected.ops]
+    bare = tuple(replace(op, inputs=()) for op in actual.ops)
+    assert judge_trace(expected, replace(actual, values=values, ops=bare), X).operations == ()
     none = judge_trace(expected, replace(actual, values=values), X, keep_evidence="none")
     assert all(one.evidence is None for one in none.layers)
 
@@ -433,6 +436,7 @@ def test_two_traces_are_shown_too(bound):
 
     (found,) = faults(report).values()
     assert (found.layer, found.evidence.probe) == ("bn1", "propagated")
+    assert [one.partner for one in report.operations] == [op.layer for op in expected.ops]
     assert_shown_as_judged(report)
 
 

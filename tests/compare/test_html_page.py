@@ -114,5 +114,5 @@ def test_the_command_is_there_to_be_repeated():
         ("test", "pytest test_net.py::test_it"),
     ):
         page = render_html(replace(run, environment={**run.environment, name: made[name]}))
-        assert f'<span class="lead">Repeat it</span> <code>{words}</code>' in page
+        assert f"Repeat it</span> <code>{words}</code>" in re.sub(r"<span>(.*?)</span>", r"\1", page)
     assert "Repeat it" not in PAGES["different"]

@@ -131,7 +131,7 @@ def _panel(sheet: Sheet, report: Report, found: Panel, links: Sequence[str], *, 
         .encode(detail="run:N"),
         *(
             base.transform_filter(f"datum.probe == '{probe}'").mark_point(
-                filled=probe == "activations", color=colour[probe], size=13 if probe == "activations" else 22,
+                filled=probe == "activations", color=colour[probe], size=12 if probe == "activations" else 30,
                 strokeWidth=0.9, opacity=1, shape="circle" if probe == "activations" else "diamond",
             )
             for probe in ("dense", "activations")
@@ -193,7 +193,7 @@ def _axis(found: Panel) -> alt.Axis:
     if found.unbounded:
         values.append(found.top)
     words = f"datum.value <= {found.low - 0.5} ? '0' : datum.value >= {found.high + 0.5} ? '∞' : {_POWER}"
-    return alt.Axis(values=values, labelExpr=words, grid=False, titlePadding=4)
+    return alt.Axis(values=values, labelExpr=words, grid=False, titlePadding=8, minExtent=38)
 
 
 def _rule_at_allowance(sheet: Sheet, channel: str) -> Any:

@@ -32,7 +32,7 @@ def trimmed(svg: str, *, stretched: bool = False) -> str:
     """
     top = Xml.fromstring(svg)
     for element in top.iter():
-        for name in [name for name in element.attrib if name in _NEEDLESS]:
+        for name in [name for name in element.attrib if name in _NEEDLESS or name.startswith("on")]:
             del element.attrib[name]
         for name in ("d", "transform", "x", "y", "x2", "y2", "width", "height"):
             if name in element.attrib:

@@ -151,7 +151,11 @@ def view(report: Report, place: int) -> ReportView:
 def _causes(report: Report) -> tuple[Finding, ...]:
     if report.verdict != "different":
         return ()
-    return tuple(sorted(report.findings, key=lambda one: not one.confirmed))
+    said, one = set(), report.explanation
+    while one is not None:
+        said.add(one.code)
+        one = one.cause
+    return tuple(sorted((one for one in report.findings if one.code not in said), key=lambda one: not one.confirmed))
 
 
 def _without_verdict(line: str, verdict: str) -> str:

@@ -95,13 +95,16 @@ def histogram_chart(found: Histogram) -> str:
             x2="x2:Q",
             y=alt.Y("count:Q")
             .scale(type="symlog")
-            .axis(values=_counts(found), format=",", grid=False)
+            .axis(values=_counts(found), labelExpr=_COUNT, grid=False, minExtent=36, titlePadding=6)
             .title("elements"),
             y2="none:Q",
             color=alt.Color("beyond:N").scale(domain=["no", "yes"], range=[BLUE, FAULT]).legend(None),
         )
     )
     return drawn(sheet.content(alt.layer(bars, _rule_at_allowance(sheet, "x:Q")).properties(width=400, height=150)))
+
+
+_COUNT = "datum.value < 1000 ? datum.value : '1e+' + round(log(datum.value) / LN10)"
 
 
 def _counts(found: Histogram) -> list[int]:

@@ -57,7 +57,9 @@ class Plan:
 
     def __call__(self, x: Array) -> Array:
         """The logits of `x`, (n, classes); `x` is (n, c, h, w) of the plan's shape and dtype."""
-        np.copyto(self._entry, x.transpose(0, 2, 3, 1))
+        # Channel by channel NumPy reads the image in the order in which it lies.
+        for channel in range(x.shape[1]):
+            np.copyto(self._entry[..., channel], x[:, channel])
         with one_thread():
             self._team.run(self._phases)
         return self._logits.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -248,6 +249,22 @@ def test_every_word_of_a_report_is_explained():
     assert len(heads) >= 20
     assert heads - explained == set()
     assert columns - explained == set()
+
+
+def test_the_picture_of_the_allowance_says_what_was_measured(monkeypatch):
+    """Its table has the figures beside it; both right networks are within their allowances, the wrong one is not."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    measured = json.loads((ROOT / "docs" / "measured" / "allowance_picture.json").read_text())
+    page = (ROOT / "docs" / "allowance.md").read_text()
+    ratios = list(measured["ratios"].values())
+
+    table = importlib.import_module("allowance_picture").table(measured["layers"], measured["ratios"])
+
+    assert table.rpartition("\n")[0] in page
+    within = [
+        {ratio is not None and ratio <= 1 for one in found.values() for ratio in one.values()} for found in ratios
+    ]
+    assert within == [{True}, {True}, {True, False}]
 
 
 def test_the_page_of_the_public_names_is_up_to_date(monkeypatch):

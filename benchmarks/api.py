@@ -1,7 +1,7 @@
 """Writes `docs/api.md` from the docstrings of the public names.
 
-To be run after a change to one of them: `python benchmarks/api.py`. `tests/end_to_end/test_docs.py` refuses a page that
-is not what this makes.
+To be run after a change to one of them: `python benchmarks/api.py`. `tests/end_to_end/test_docs_made.py` refuses a page
+that is not what this makes.
 """
 
 from __future__ import annotations

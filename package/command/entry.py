@@ -14,7 +14,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command and exit with its code."""
-    signal.signal(signal.SIGINT, _leave_at_once)
+    # Whoever started us with it ignored, as nohup and a script's `&` do, wants it ignored.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _leave_at_once)
     from layerdiff.command.main import main as command
 
     command()

@@ -28,7 +28,7 @@ class StoppedError(Exception):
 
 
 class Interrupts:
-    """From now on Ctrl-C raises KeyboardInterrupt in the main thread, whatever it is about.
+    """From now on Ctrl-C, where it is not ignored, raises KeyboardInterrupt in the main thread, whatever it is about.
 
     Attributes:
         came: whether there was one. What is raised after it comes of it: libraries turn it into errors of their own.
@@ -39,7 +39,8 @@ class Interrupts:
         self._last = -math.inf
         self._unraisable = sys.unraisablehook
         sys.unraisablehook = self._dropped
-        signal.signal(signal.SIGINT, self._arrived)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._arrived)
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
         # People press it twice; the second must not spoil the tidying up after the first.

@@ -11,7 +11,11 @@ import pytest
 
 SAVED = Path(__file__).parents[1] / "compare" / "saved_runs" / "first.json"
 
-INTERRUPT = "import os, signal, sys\ndef interrupt(*_, **__): signal.raise_signal(signal.SIGINT)\n"
+INTERRUPT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests themselves may run where it is ignored
+def interrupt(*_, **__): signal.raise_signal(signal.SIGINT)
+"""
 
 AT_IMPORT = """
 class Finder:
@@ -145,3 +149,13 @@ def test_an_interrupt_while_somebodys_code_runs_is_one_line(tmp_path):
 
     assert (code, out, err) == (130, "", NO_FILE)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["net.py"]
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path):
+    """A command that was started with Ctrl-C ignored, as in the background of a script, goes on."""
+    ignored = importing("layerdiff.command.report") + "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+
+    code, out, err = interrupted(ignored, tmp_path, "report", SAVED, "--stat")
+
+    assert (code, err) == (0, "")
+    assert "different" in out

@@ -24,6 +24,7 @@ def capture(
     until: str | None = None,
     keep: bool = False,
     metadata: Mapping[str, str] | None = None,
+    graded: bool = False,
 ) -> Trace:
     """The trace of one forward pass of `network` on `x`.
 
@@ -34,13 +35,14 @@ def capture(
         until: stop after this part of the network, by layer id or the start of one.
         keep: keep every value, not only the last one.
         metadata: text that travels with the trace.
+        graded: note of each operation whether gradients were switched off when it ran; for the way back.
 
     Raises:
         InputError: `x` is not such an array, the network is of neither kind, or nothing ran.
     """
     check_input(x)
     # A copy: nothing the network does in place may reach the caller's array.
-    recording = _record(network, np.array(x, order="C"), until=until, keep=keep, survive=False)
+    recording = _record(network, np.array(x, order="C"), until=until, keep=keep, survive=False, graded=graded)
     if not recording.ops:
         raise InputError(f"capture: no operation ran, got {type(network).__name__}, expected at least one")
     return _trace(network, recording, digest(x), name, until, metadata)
@@ -69,14 +71,14 @@ def capture_to_the_end(
     return _trace(network, recording, digest(x), name, None, metadata), recording.crash
 
 
-def _record(network: Any, x: Array, *, until: str | None, keep: bool, survive: bool) -> Recording:
+def _record(network: Any, x: Array, *, until: str | None, keep: bool, survive: bool, graded: bool = False) -> Recording:
     if hasattr(network, "named_layers"):
         return record_numpy(network, x, until=until, keep=keep, survive=survive)
     if hasattr(network, "named_modules"):
         # torch only where a torch network is captured: a NumPy network is judged without it.
         from layerdiff.compare.capture_torch import record_torch
 
-        return record_torch(network, x, until=until, keep=keep, survive=survive)
+        return record_torch(network, x, until=until, keep=keep, survive=survive, graded=graded)
     raise InputError(f"capture: not a network, got {type(network).__name__}, expected a torch or NumPy network")
 
 

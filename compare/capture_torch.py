@@ -39,7 +39,7 @@ from layerdiff.compare.torch_facts import (
     tensors_in,
 )
 from layerdiff.compare.torch_pull import puller, tensors_of_call
-from layerdiff.compare.torch_state import buffers_restored, random_state
+from layerdiff.compare.torch_state import buffers_restored, gradients_on, random_state
 from layerdiff.compare.torch_variation import Vary, function_varied, module_varied
 from layerdiff.compare.trace import Array, Op, OwnBackward
 from layerdiff.errors import InputError
@@ -48,8 +48,9 @@ __all__ = ["record_torch"]
 
 
 def record_torch(
-    network: nn.Module, x: Array | Tensor, *, until: str | None = None, keep: bool = False, survive: bool = False
-) -> Recording:
+    network: nn.Module, x: Array | Tensor, *, until: str | None = None, keep: bool = False, survive: bool = False,
+    graded: bool = False,
+) -> Recording:  # fmt: skip
     """The operations of `network(x)`, what it gave, and all values where `keep`.
 
     A module of torch's own without children is one operation, and so is a class of the network's own that builds one
@@ -65,12 +66,13 @@ def record_torch(
         until: stop once this part of the network has run.
         keep: keep every value.
         survive: if the forward pass raises, give what ran before, with `Recording.crash`, and do not raise.
+        graded: note of each operation whether gradients were switched off when it ran.
     """
     open_: set[str] = set()
     tensor = x if isinstance(x, Tensor) else torch.from_numpy(x)
     while True:
         try:
-            return _record(network, tensor, until=until, keep=keep, survive=survive, open_=open_)
+            return _record(network, tensor, until=until, keep=keep, survive=survive, open_=open_, graded=graded)
         except ValueLeftError as left:
             # What was taken for one operation gives something away that is used elsewhere: it is not one.
             if left.path in open_:
@@ -79,12 +81,13 @@ def record_torch(
 
 
 def _record(
-    network: nn.Module, x: Tensor, *, until: str | None, keep: bool, survive: bool, open_: set[str]
+    network: nn.Module, x: Tensor, *, until: str | None, keep: bool, survive: bool, open_: set[str], graded: bool
 ) -> Recording:
     recorder = Recorder(x, imprint_of, until=until, keep=keep)
-    watch = _Watch(recorder, network, open_)
+    watch = _Watch(recorder, network, open_, graded=graded)
     managers = (
-        buffers_restored(network), torch.random.fork_rng(devices=[]), torch.no_grad(), watch.hooks(),
+        buffers_restored(network), torch.random.fork_rng(devices=[]),
+        gradients_on(network) if graded else torch.no_grad(), watch.hooks(),
         applications_seen(watch.applied), watch,
     )  # fmt: skip
     recording = recorder.recording
@@ -159,9 +162,10 @@ _STATISTICS = ("running_mean", "running_var")
 class _Watch(TorchFunctionMode):
     """Sees every module and function that runs, and tells the recorder."""
 
-    def __init__(self, recorder: Recorder, network: nn.Module, open_: set[str]) -> None:
+    def __init__(self, recorder: Recorder, network: nn.Module, open_: set[str], *, graded: bool) -> None:
         super().__init__()
-        self._recorder, self._network, self._open = recorder, network, open_
+        self._recorder, self._network, self._open, self._graded = recorder, network, open_, graded
+        self._on = True
         self._calls: list[_Call] = []
         self._paths: dict[int, str] = {}
         self._names = {id(tensor): name for name, tensor in network.named_parameters()}
@@ -180,6 +184,8 @@ class _Watch(TorchFunctionMode):
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is torch._C._set_grad_enabled:
+            self._on = bool(args[0])
         if self._calls and self._calls[-1].atomic:
             return func(*args, **kwargs)
         # Where the result is written makes no difference to what it is, so it is run again without that.
@@ -256,6 +262,7 @@ class _Watch(TorchFunctionMode):
             ),
             vary=vary,
             pull=puller(call, self._own(call, *(what.held.get(role) for role in _STATISTICS))),
+            graded=self._is_graded(),
         )
 
     # What has a backward of its own
@@ -276,6 +283,13 @@ class _Watch(TorchFunctionMode):
                 own = OwnBackward(cls.__name__, layers, inputs, puller(call, self._own(call)))
                 self._recorder.recording.ops[start:] = [replace(op, own_backward=own) for op in inside]
         return output
+
+    def _is_graded(self) -> bool:
+        """Whether gradients are on, as far as that is looked at.
+
+        Not what torch says of now: it switches them off itself where a backward of somebody's own takes over.
+        """
+        return not self._graded or (self._on and not torch.is_inference_mode_enabled())
 
     def _own(self, call: FunctionCall | ModuleCall, *without: Tensor | None) -> dict[str, Tensor]:
         """The network's own parameters that take part in a call, by their names, but for some."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["buffers_restored", "on_meta", "random_state"]
+__all__ = ["buffers_restored", "gradients_on", "on_meta", "random_state"]
 
 
 @contextlib.contextmanager
@@ -54,6 +54,23 @@ def buffers_restored(network: nn.Module) -> Iterator[None]:
                 buffers[name] = buffer
                 if buffer is not None and values is not None:
                     buffer.copy_(values)
+
+
+@contextlib.contextmanager
+def gradients_on(network: nn.Module) -> Iterator[None]:
+    """Gradients are switched on, so that a network can be seen to switch them off.
+
+    No parameter requires one meanwhile: nothing is kept for a way back, and what works without gradients still does.
+    """
+    required = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in required:
+        parameter.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter in required:
+            parameter.requires_grad_(True)
 
 
 def random_state() -> tuple[object, ...]:

@@ -82,6 +82,7 @@ class Op:
             place of its own, or None where it has no such setting. None where nothing of it can be exchanged.
         pull: its vector-Jacobian product, the way its gradients go. None where it has none, as in a trace from a file.
         own_backward: the one that somebody wrote, through which gradients go in place of `pull`; None where nobody did.
+        graded: False where gradients were switched off when it ran; True, too, where nobody looked.
     """
 
     layer: str
@@ -104,6 +105,7 @@ class Op:
     )
     pull: Pull | None = field(default=None, repr=False)
     own_backward: OwnBackward | None = field(default=None, repr=False)
+    graded: bool = True
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def with_gradients(
         return settle(replace(report, doubts=(*report.doubts, "its gradients were not looked at: it raises")))
     try:
         with in_mode(network, backward.mode):
-            trace = capture(network, x)
+            trace = capture(network, x, graded=True)
     except InputError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.gradients.chain import Chained, NoGradientError, chained
+from layerdiff.compare.gradients.cut import cut_off, cuts, joined_again
 from layerdiff.compare.gradients.mistakes import Case, Mistake, mistakes
 from layerdiff.compare.gradients.together import allowed_together
 from layerdiff.compare.pairs import Pair, outside_inputs
@@ -47,16 +48,16 @@ def cause_of(pair: Pair, samples: Sequence[Sample], names: Mapping[str, str]) ->
         "compare the backward of this layer with the reference's, by hand",
         partners=tuple(one.layer for one in pair.actual), source=pair.actual[-1].source,
     )  # fmt: skip
+    lacking = cut_off(pair, samples[0].given, samples[0].gradient)
+    if lacking:
+        return _cut(base, pair, lacking)
     if len(pair.expected) > 1 or len(op.inputs) != 1:
         return base
     found: list[list[Mistake]] = []
     for sample in samples:
         case, lacking = _case(pair, sample, names)
         if lacking:
-            return replace(
-                base, code="J9", title=f"no gradient flows to {' and '.join(lacking)}",
-                change="take out what cuts it off: detach, .data, no_grad, a copy made with torch.tensor or NumPy",
-            )  # fmt: skip
+            return _cut(base, pair, lacking)
         if case is None:
             return base
         fitting = [one for one in mistakes(case) if _explains(one, case, pair, sample)]
@@ -70,8 +71,33 @@ def cause_of(pair: Pair, samples: Sequence[Sample], names: Mapping[str, str]) ->
     return replace(base, code=first.code, title=first.title, change=first.change, equally=tuple(others))
 
 
+def _cut(base: Finding, pair: Pair, lacking: Sequence[str]) -> Finding:
+    """Nothing reaches what is `lacking`: named after the operation that cuts it off, where one was seen."""
+    seen = cuts(pair)
+    if not seen:
+        return replace(
+            base, code="J9", title=f"no gradient flows to {' and '.join(lacking)}",
+            change="take out what cuts it off: detach, .data, no_grad, a copy made with torch.tensor or NumPy",
+        )  # fmt: skip
+    title, change = f"{seen[0].kind} cuts the gradient off", "take it out"
+    if not seen[0].graded:
+        title = "gradients are switched off here"
+        change = "run it outside of torch.no_grad(), or whatever else switches them off"
+    return replace(
+        base, code="J9", title=title, source=seen[0].source, partners=tuple(one.layer for one in seen),
+        evidence=(f"none reaches {' and '.join(lacking)}",), change=change,
+    )  # fmt: skip
+
+
 def undone(ops: Sequence[Op], pair: Pair, names: Mapping[str, str]) -> list[Op] | None:
-    """The candidate's operations, of which one goes back as the expected one does; None where that cannot be had."""
+    """The candidate's operations, without `pair`'s mistake on the way back; None where that cannot be had.
+
+    What cuts a gradient off passes it back; any other goes back as the expected one does.
+    """
+    if cuts(pair):
+        return joined_again(ops, pair)
+    if len(pair.expected) > 1:
+        return None
     (op,), (other, *more) = pair.expected, pair.actual
     own = other.own_backward
     if (
@@ -100,7 +126,8 @@ def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         key = (one.code, one.title, one.confirmed)
         before = found.get(key)
         found[key] = one if before is None or one.code == UNEXPLAINED else replace(
-            before, layers=(*before.layers, *one.layers), partners=(*before.partners, *one.partners)
+            before, layers=(*before.layers, *one.layers), partners=(*before.partners, *one.partners),
+            evidence=tuple(dict.fromkeys((*before.evidence, *one.evidence))),
         )  # fmt: skip
     return tuple(found.values())
 

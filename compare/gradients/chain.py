@@ -79,6 +79,8 @@ def swept(ops: Sequence[Op], values: Mapping[str, Array], covector: Array) -> tu
         gradient = gradients.get(op.layer)
         if gradient is None or op.layer in inside:
             continue
+        if not op.graded:
+            continue
         own = op.own_backward
         if own is not None and (op.layer != own.layers[-1] or not known >= set(own.layers)):
             raise NoGradientError(

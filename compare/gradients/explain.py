@@ -51,9 +51,14 @@ def explained(
     worst = max((one.ratio or 0.0 for one in after if not one.over), default=0.0)
     if not after or any(one.over for one in after):
         return merged(found)
-    how = "gone back again, through this layer as the reference does"
-    proven = [replace(one, confirmed=True, how=how, after=worst) if one in named else one for one in found]
+    proven = [replace(one, confirmed=True, how=_how(one), after=worst) if one in named else one for one in found]
     return merged(proven)
+
+
+def _how(one: Finding) -> str:
+    return "gone back again, " + (
+        "with the ends joined" if one.code == "J9" else "through this layer as the reference does"
+    )
 
 
 def _samples(pair: Pair, walk: Walk) -> list[Sample]:

@@ -203,14 +203,16 @@ def test_the_command_is_copied(opened):
         assert page.evaluate("getSelection().toString()") == command
 
 
-def test_on_paper_all_is_open(opened):
-    """Printed, folds and tables are open, and what only a screen can use is gone."""
-    page = opened("with evidence").page
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_on_paper_all_is_open(opened, scripts):
+    """Printed, folds and tables are open, what only a screen can use is gone, and nothing is cut off at the side."""
+    page = opened("with evidence", size=(700, 1000), scripts=scripts).page
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
 
     assert page.locator(".layers .fold .row > summary").first.is_visible()
-    assert page.locator(".graph").first.is_visible()
+    assert page.locator(".graph").last.is_visible()
     assert not page.locator(".filter").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator(".layers .fold[open]").count() == 0

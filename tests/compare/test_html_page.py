@@ -65,11 +65,12 @@ def test_only_its_own_style_and_script_may_run(page):
 
 @EVERY
 def test_every_link_leads_to_something(page):
-    """Each id stands for one element, and each link leads to one."""
+    """Each id stands for one element, and each link and each name of a part leads to one."""
     parsed = _Parsed(page)
 
     assert len(parsed.ids) == len(set(parsed.ids))
     assert {attrs["href"][1:] for _, attrs in parsed.tags if "href" in attrs} <= set(parsed.ids)
+    assert {attrs["aria-labelledby"] for _, attrs in parsed.tags if "aria-labelledby" in attrs} <= set(parsed.ids)
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -219,7 +219,7 @@ def test_what_the_explanation_says_is_no_cause_again():
         (["run"], "layerdiff run"),
         (["run", "--actual", "my net.py:f(x=1)", "--size", "64"],
          "layerdiff run --actual 'my net.py:f(x=1)' --size 64"),
-        (["run", "--output", "a.json", "--all", "--format=json", "--seed", "3", "--format", "html", "--stat"],
+        (["run", "--output", "a.json", "--format=json", "--all", "--seed", "3", "--format", "html", "--stat"],
          "layerdiff run --seed 3"),
         (["run", "--output"], "layerdiff run"),
     ],

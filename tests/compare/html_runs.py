@@ -53,7 +53,7 @@ PARAMETERS = (
 CODE = tuple(Line(54 + i, "    " * (i % 3) + f"x = self.step_{i}(x)") for i in range(9))
 
 
-def wrong_run(layers, faults):
+def wrong_run(layers, faults, flat=()):
     """A run of a chain of layers in five stages, the first ones of which are at fault, with evidence of each."""
     found, before = [], "input"
     for i in range(layers):
@@ -65,7 +65,7 @@ def wrong_run(layers, faults):
             parameter_count=36_864, multiply_adds=28_901_376,
         )  # fmt: skip
         if wrong:
-            one = replace(one, evidence=evidence(i), parameters=PARAMETERS, code=CODE,
+            one = replace(one, evidence=evidence(i, flat=i in flat), parameters=PARAMETERS, code=CODE,
                           attributes=(("eps", "1e-05", "0.001"), ("stride", "(1, 1)", "(1, 1)")),
                           differences=("eps: got 0.001, expected 1e-05",))  # fmt: skip
         found.append(one)
@@ -86,4 +86,4 @@ def wrong_run(layers, faults):
     return Run({**made_runs.ENVIRONMENT, **command}, (settle(report),))
 
 
-RUNS = {**made_runs.runs(), "with evidence": wrong_run(12, 2)}
+RUNS = {**made_runs.runs(), "with evidence": wrong_run(12, 2, flat=(1,))}

@@ -72,7 +72,7 @@ class Network:
         network = fused.build(self.name, self.weights.state, threads=self.threads, tricks=tricks)
         return lambda: network(self.x)
 
-    def kept(self, *, winograd: bool = False) -> Callable[[], object]:
+    def kept(self, *, winograd: bool = True) -> Callable[[], object]:
         """Every layer in an array of its own, allocated once."""
         network = kept.build(self.name, self.weights.state, threads=self.threads, winograd=winograd)
         return lambda: network.layers(self.x)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from layerdiff.candidates import Candidate, load_candidate
 from layerdiff.environment import describe_environment, in_short
 from layerdiff.errors import InputError
+from layerdiff.fused import BY_PLAN, ByPlan, judge_by_plan
 from layerdiff.preprocessing import judge_preparation, load_preparation, with_input
 from layerdiff.references import Asked, Reference, referred
 from layerdiff.subject import handwritten_network
@@ -54,8 +55,8 @@ def run(  # noqa: PLR0913 - one for each option of the command
     """Judge each network in `actual` against `expected`, layer by layer.
 
     Args:
-        actual: `torch`, `numpy` or `fused` (our own networks), `FILE.py:CALL`, `module:CALL`, `FILE.onnx`, a saved
-            trace, or a network as an object; see docs/candidates.md.
+        actual: `torch`, `numpy`, `kept` or `fused` (our own networks), `FILE.py:CALL`, `module:CALL`, `FILE.onnx`, a
+            saved trace, or a network as an object; see docs/candidates.md.
         expected: `torchvision:NAME`, or another network named or handed over; by default the torchvision network that
             the first candidate is most like.
         weights: whose weights both sides get (see the README); `keep` leaves a candidate its own, and an expected
@@ -202,12 +203,12 @@ def _refuse_mapping(keep: bool, candidates: Sequence[Candidate]) -> None:
 
 
 def _refuse_forward_only(candidates: Sequence[Candidate], what: str) -> None:
-    forward_only = [one for one in candidates if one.kind in {"trace", "onnx"} or one.name == "fused"]
+    forward_only = [one for one in candidates if one.kind in {"trace", "onnx"} or one.name in BY_PLAN]
     others = [one.name for one in forward_only]
     if others:
         raise InputError(
             f"{what}: it is for networks that can be differentiated, got {', '.join(others)}",
-            help="a saved trace, an ONNX file and the fused network know the way there alone",
+            help="a saved trace, an ONNX file and our networks fused and kept know the way there alone",
         )
 
 
@@ -279,8 +280,9 @@ class _Judging:
         from layerdiff.compare.check import compare_with
 
         kind = one.spec.target if one.spec else ""
-        if kind == "fused":
-            return self._fused(environment)
+        by_plan = next((name for name in BY_PLAN if name == kind), None)
+        if by_plan is not None:
+            return self._by_plan(by_plan, environment)
         network, name = handwritten_network(kind, self.reference.subject, grade=self.grade)
         return compare_with(
             self.reference.trace,
@@ -298,13 +300,11 @@ class _Judging:
             keep_evidence=self.keep_evidence,
         )
 
-    def _fused(self, environment: Mapping[str, str]) -> Report:
-        from layerdiff.fused import judge_fused
-
+    def _by_plan(self, kind: ByPlan, environment: Mapping[str, str]) -> Report:
         subject, both = self.reference.subject, " and ".join(self.dtypes)
-        name = f"fused NumPy {subject.architecture}, {both}, {in_short(dict(environment), 'numpy')}"
-        return judge_fused(
-            self.reference.trace, subject, name=name, dtypes=self.dtypes, seed=self.seed, until=self.until,
+        name = f"{kind} NumPy {subject.architecture}, {both}, {in_short(dict(environment), 'numpy')}"
+        return judge_by_plan(
+            kind, self.reference.trace, subject, name=name, dtypes=self.dtypes, seed=self.seed, until=self.until,
             on_layer=self.on_layer, keep_evidence=self.keep_evidence,
         )  # fmt: skip
 

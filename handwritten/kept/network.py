@@ -29,8 +29,8 @@ class KeptResNet:
     """Computes every layer of `numpy_resnet.ResNet` in eval mode, to within rounding, in arrays of its own.
 
     No layer is left out and none is made part of another: a convolution's own output is there, its batch norm's and the
-    rectifier's. Unless `winograd` is asked for, convolutions are sums of the products that the textbook network adds up
-    too, in another order, so that what is allowed for its rounding is allowed for this one.
+    rectifier's. Without `winograd` convolutions are sums of the products that the textbook network adds up too, in
+    another order. With it, they round a little more, and still stay far below what is allowed for the textbook's.
 
     The same network gives the same bits for the same images, with any number of threads.
 
@@ -39,8 +39,7 @@ class KeptResNet:
         state: its weights by torchvision's names, in any floating dtype; they are copied.
         threads: that share the work, all usable CPUs unless given.
         dtype: of the images and of all that is computed, float32 or float64.
-        winograd: whether 3x3 convolutions of stride 1 take fewer multiplications and round more, see `fused.winograd`
-            and `fused.magnification`.
+        winograd: whether 3x3 convolutions of stride 1 take fewer multiplications, see `fused.winograd`.
 
     Raises:
         ValueError: tensors are missing, unexpected, misshapen, not floating or not finite, or an argument is of no use;
@@ -54,7 +53,7 @@ class KeptResNet:
         *,
         threads: int | None = None,
         dtype: DTypeLike = np.float32,
-        winograd: bool = False,
+        winograd: bool = True,
     ) -> None:
         self.dtype = checked_dtype("KeptResNet", dtype)
         self.threads = checked_threads("KeptResNet", threads)
@@ -114,7 +113,7 @@ def build(
     *,
     threads: int | None = None,
     dtype: DTypeLike = np.float32,
-    winograd: bool = False,
+    winograd: bool = True,
 ) -> KeptResNet:
     """The network called `name` with the weights `state`; see `KeptResNet`.
 

@@ -15,10 +15,10 @@ __all__ = ["Kind", "Spec", "parse_spec"]
 
 Kind = Literal["own", "torchvision", "file", "module", "onnx", "trace"]
 
-_OWN = ("torch", "numpy", "fused")
+_OWN = ("torch", "numpy", "fused", "kept")
 
 _FORMS = (
-    "torch, numpy or fused: the handwritten networks",
+    "torch, numpy, kept or fused: the handwritten networks",
     "torchvision:NAME",
     "FILE.py or FILE.py:CALL, where CALL is a name such as build, or a call such as ResNet(depth=50)",
     "package.module:CALL",
@@ -59,8 +59,8 @@ def parse_spec(text: str, *, option: str = "network") -> Spec:
     A path may hold colons, spaces and parentheses: it ends at the first `.py:` behind which a name or a call stands.
 
     Args:
-        text: `torch`, `numpy`, `fused`, `torchvision:NAME`, `FILE.py[:CALL]`, `package.module:CALL`, `FILE.onnx`,
-            `FILE.safetensors`, `FILE.npz` or `FOLDER/`.
+        text: `torch`, `numpy`, `kept`, `fused`, `torchvision:NAME`, `FILE.py[:CALL]`, `package.module:CALL`,
+            `FILE.onnx`, `FILE.safetensors`, `FILE.npz` or `FOLDER/`.
         option: where it was given, for errors.
 
     Raises:

@@ -33,8 +33,8 @@ __all__ = ["command"]
     multiple=True,
     metavar="SPEC",
     default=("torch", "numpy"),
-    help="What is judged: torch, numpy or fused (our own networks), FILE.py:CALL, module:CALL, FILE.onnx, or a saved "
-    "trace; may be repeated. Default: both of our own.",
+    help="What is judged: torch, numpy, kept or fused (our own networks), FILE.py:CALL, module:CALL, FILE.onnx, or a "
+    "saved trace; may be repeated. Default: both of our own.",
 )
 @click.option("--map", "mapping", type=click.Path(path_type=Path), help="A file made by `layerdiff weights map`.")
 @preprocess_option

@@ -161,6 +161,8 @@ def _network(candidate: Candidate, architecture: str) -> tuple[Any, str]:
         raise InputError(
             "shapes: the fused network has no layers to be looked at, got fused, expected numpy, whose layers it folds"
         )
+    if text == "kept":
+        raise InputError("shapes: the kept network runs by a plan for one size, got kept, expected numpy, its textbook")
     if text == "torch":
         from layerdiff.handwritten import torch_resnet
 

@@ -52,7 +52,7 @@ def allowed(layer, inputs, dtype, *, winograd):
     return 0.0
 
 
-def judge(net, x, layers, *, winograd=False):
+def judge(net, x, layers, *, winograd=True):
     """Compares every layer with the textbook's, each on what `layers` says went into it; gives the names in order.
 
     The textbook is in float64, so it rounds too: that much is allowed besides.

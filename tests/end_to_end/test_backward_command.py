@@ -70,7 +70,7 @@ def test_what_knows_only_the_way_there_is_refused(layerdiff, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
         "error: backward: it is for networks that can be differentiated, got a.safetensors",
-        "help: a saved trace, an ONNX file and the fused network know the way there alone",
+        "help: a saved trace, an ONNX file and our networks fused and kept know the way there alone",
     ]
     with pytest.raises(InputError, match=r"^steps: it is for networks that can be differentiated, got .*a.safetensors"):
         run(str(trace), weights="synthetic", steps=1)

@@ -301,8 +301,12 @@ class _Judging:
         )
 
     def _by_plan(self, kind: ByPlan, environment: Mapping[str, str]) -> Report:
+        from layerdiff.handwritten.fused import usable_cpus
+
         subject, both = self.reference.subject, " and ".join(self.dtypes)
-        name = f"{kind} NumPy {subject.architecture}, {both}, {in_short(dict(environment), 'numpy')}"
+        # It brings threads of its own; the BLAS has one.
+        machine = {**environment, "blas_threads": str(usable_cpus())}
+        name = f"{kind} NumPy {subject.architecture}, {both}, {in_short(machine, 'numpy')}"
         return judge_by_plan(
             kind, self.reference.trace, subject, name=name, dtypes=self.dtypes, seed=self.seed, until=self.until,
             on_layer=self.on_layer, keep_evidence=self.keep_evidence,

@@ -79,7 +79,11 @@ def run_options(function: _F) -> _F:
     """--weights, --threads and --seed."""
     for option in (
         click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the dense probe and the drift floor."),
-        click.option("--threads", type=click.IntRange(1, 1024), help="For torch and NumPy; by default as they choose."),
+        click.option(
+            "--threads",
+            type=click.IntRange(1, 1024),
+            help="For torch and NumPy; by default as they choose. While networks are judged, NumPy's BLAS has one.",
+        ),
         click.option(
             "--weights",
             default="auto",

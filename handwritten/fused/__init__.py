@@ -15,7 +15,8 @@ Begin with `network`, then `plan`, `residual` and `convolution`; each idea that 
 The textbook network is `numpy_resnet`; this one is judged against it and judges nothing.
 """
 
-from layerdiff.handwritten.fused.network import FusedResNet, build, usable_cpus
+from layerdiff.handwritten.fused.arguments import usable_cpus
+from layerdiff.handwritten.fused.network import FusedResNet, build
 from layerdiff.handwritten.fused.tricks import PLAIN, Tricks
 from layerdiff.handwritten.fused.winograd_matrices import magnification
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.configurations import Configuration, configuration
+from layerdiff.handwritten.fused.arguments import check_images, checked_dtype, checked_threads, ends_of
 from layerdiff.handwritten.fused.blas import has_small_kernels
 from layerdiff.handwritten.fused.parts import parts_of
 from layerdiff.handwritten.fused.plan import Plan
@@ -21,7 +21,7 @@ from layerdiff.handwritten.fused.workshop import WeightStore, Workshop
 from layerdiff.handwritten.numpy_ops._arrays import Array
 from layerdiff.handwritten.numpy_resnet import ResNet
 
-__all__ = ["FusedResNet", "build", "usable_cpus"]
+__all__ = ["FusedResNet", "build"]
 
 _PLANS = 4
 
@@ -56,10 +56,10 @@ class FusedResNet:
         tricks: Tricks | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self.dtype = _checked_dtype(dtype)
-        self.threads = _checked_threads(threads)
+        self.dtype = checked_dtype("FusedResNet", dtype)
+        self.threads = checked_threads("FusedResNet", threads)
         self.tricks = _checked_tricks(tricks or Tricks())
-        self._channels, classes = _ends(state)
+        self._channels, classes = ends_of(state)
         twin = ResNet(config, num_classes=classes, in_channels=self._channels, stem_bias="conv1.bias" in state)
         twin.load_state_dict(state)
         self._parts = parts_of(config, twin.state_dict())
@@ -80,7 +80,7 @@ class FusedResNet:
         Raises:
             ValueError: not such images; all that is wrong is listed.
         """
-        self._check(x)
+        check_images("FusedResNet", x, self._channels, self.dtype)
         with self._busy:
             return self._plan(x.shape)(x)
 
@@ -96,7 +96,7 @@ class FusedResNet:
         Raises:
             ValueError: as for a call.
         """
-        self._check(x)
+        check_images("FusedResNet", x, self._channels, self.dtype)
         with self._busy:
             return self._plan(x.shape, keep=True).blocks(x)
 
@@ -120,26 +120,6 @@ class FusedResNet:
         shop = Workshop(n, self.threads, self.tricks, small=small, weights=self._weights)
         return Plan(self._parts, (n, c, h, w), shop, self._team, keep=keep)
 
-    def _check(self, x: Array) -> None:
-        array = isinstance(x, np.ndarray)
-        problems = []
-        if not array:
-            problems.append(f"not an array but {type(x).__name__}")
-        if array and x.dtype != self.dtype:
-            problems.append(f"dtype {x.dtype} instead of {self.dtype}")
-        if array and x.ndim != 4:
-            problems.append(f"shape {x.shape}, not (n, c, h, w)")
-        if array and x.ndim == 4 and x.shape[1] != self._channels:
-            problems.append(f"{x.shape[1]} channels instead of {self._channels}")
-        if array and 0 in x.shape:
-            problems.append(f"no pixels in shape {x.shape}")
-        if problems:
-            raise refusal(
-                f"FusedResNet: not images for this network, got {'; '.join(problems)}, "
-                f"expected {self.dtype} of (n, {self._channels}, h, w)",
-                help="channels come first, and x.astype(np.float32) converts; one image is a batch of one with x[None]",
-            )
-
 
 def build(
     name: str,
@@ -157,28 +137,6 @@ def build(
     return FusedResNet(configuration(name), state, threads=threads, tricks=tricks, dtype=dtype)
 
 
-def usable_cpus() -> int:
-    """How many CPUs this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _ends(state: Mapping[str, Array]) -> tuple[int, int]:
-    """Channels of the images and classes, as the weights have them; where those are amiss, what is usual."""
-    first, last = np.shape(state.get("conv1.weight", ())), np.shape(state.get("fc.weight", state.get("fc.bias", ())))
-    return first[1] if len(first) == 4 else 3, last[0] if last else 1000
-
-
-def _checked_dtype(dtype: DTypeLike) -> np.dtype[np.floating]:
-    for usable in (np.dtype(np.float32), np.dtype(np.float64)):
-        if np.dtype(dtype) == usable:
-            return usable
-    raise refusal(
-        f"FusedResNet: unusable dtype, got {np.dtype(dtype)}, expected float32 or float64",
-        help="the matrix products of NumPy are fast in these two",
-    )
-
-
 def _checked_tricks(tricks: Tricks) -> Tricks:
     if tricks.blocked not in {"auto", "always", "never"}:
         raise refusal(
@@ -186,13 +144,3 @@ def _checked_tricks(tricks: Tricks) -> Tricks:
             help="auto asks the BLAS what kernels it has",
         )
     return tricks
-
-
-def _checked_threads(threads: int | None) -> int:
-    found = usable_cpus() if threads is None else threads
-    if found < 1:
-        raise refusal(
-            f"FusedResNet: unusable threads, got {found}, expected at least 1",
-            help="leave it out for all CPUs that this process may use",
-        )
-    return found

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from layerdiff.handwritten.configurations import Configuration, configuration
+from layerdiff.handwritten.fused.arguments import check_images, checked_dtype, checked_threads, ends_of
 from layerdiff.handwritten.fused.blas import has_small_kernels
 from layerdiff.handwritten.fused.team import Team
 from layerdiff.handwritten.fused.tricks import Tricks
 from layerdiff.handwritten.fused.workshop import WeightStore, Workshop
-from layerdiff.handwritten.kept.arguments import check_images, checked_dtype, checked_threads, ends_of
 from layerdiff.handwritten.kept.parts import parts_of
 from layerdiff.handwritten.kept.plan import Plan
 from layerdiff.handwritten.numpy_ops._arrays import Array

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from fused_kit import SMALL, images, network
 
-from layerdiff.handwritten.fused import FusedResNet, Tricks, blas, build, magnification
+from layerdiff.handwritten.fused import FusedResNet, Tricks, blas, build, magnification, usable_cpus
 from layerdiff.handwritten.fused.bands import cut_bands, share
 from layerdiff.handwritten.fused.barriers import to_phases
 from layerdiff.handwritten.fused.blocks import SMALL as LIMIT
 from layerdiff.handwritten.fused.blocks import cut_product
 from layerdiff.handwritten.fused.calls import Step, call, copy
 from layerdiff.handwritten.fused.interleaving import interleave
-from layerdiff.handwritten.fused.network import usable_cpus
 from layerdiff.handwritten.fused.team import Team
 from layerdiff.handwritten.fused.winograd_matrices import transforms
 

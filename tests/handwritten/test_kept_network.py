@@ -264,8 +264,8 @@ def test_a_state_that_does_not_fit_and_an_unknown_name_are_refused():
 def test_threads_are_as_many_as_the_cpus_one_may_use(monkeypatch):
     """Unless told otherwise; where the system cannot say which, as many as there are."""
     config, state, _ = network("basic")
-    monkeypatch.setattr(kept.arguments.os, "sched_getaffinity", lambda _: {1, 4, 5}, raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 4, 5}, raising=False)
     assert KeptResNet(config, state).threads == 3
-    monkeypatch.delattr(kept.arguments.os, "sched_getaffinity")
-    monkeypatch.setattr(kept.arguments.os, "cpu_count", lambda: 7)
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
     assert KeptResNet(config, state).threads == 7

@@ -1,4 +1,4 @@
-"""What a network that runs by plans is given, checked: threads, a dtype, images."""
+"""What a network that runs by plans is given, checked: threads, a dtype, images; here and in `kept`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from numpy.typing import DTypeLike
 from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
-__all__ = ["check_images", "checked_dtype", "checked_threads", "ends_of"]
+__all__ = ["check_images", "checked_dtype", "checked_threads", "ends_of", "usable_cpus"]
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def checked_dtype(where: str, dtype: DTypeLike) -> np.dtype[np.floating]:
@@ -35,9 +41,7 @@ def checked_threads(where: str, threads: int | None) -> int:
     Raises:
         ValueError: less than one; the error begins with `where`.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
-    found = usable if threads is None else threads
+    found = usable_cpus() if threads is None else threads
     if found < 1:
         raise refusal(
             f"{where}: unusable threads, got {found}, expected at least 1",

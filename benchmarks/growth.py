@@ -8,6 +8,7 @@ from contestants import Network
 from interleaved import in_turn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from pages import DOCS
 from peaks import FUSED, TORCH, peaks
 
@@ -57,5 +58,8 @@ def _draw_one(axes: Axes, curve: Curve, unit: str) -> None:
             axes.plot(list(curve), [found[unit][name] for found in curve.values()], style, label=name, markersize=4)
     axes.set(ylabel=unit, xscale="log", yscale="log")
     axes.set_xticks(list(curve), [str(point) for point in curve])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()
     axes.grid(alpha=0.3)

@@ -3,7 +3,8 @@
     python benchmarks/speed.py             the tables
     python benchmarks/speed.py --growth    the curves too: batch, size of the picture, depth; time and memory
 
-Beside it: slow.py has those who take their time, others.py the other architectures, judging.py what a judgement costs.
+Beside it: slow.py has those who take their time, others.py the other architectures, learning.py a training step,
+judging.py what a judgement costs.
 
 All contestants run in turns in one process, so that what disturbs the machine disturbs all of them. Where an aim of
 docs/speed.md is not reached, the table says so.
@@ -19,24 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from contestants import Network, onnx_file
 from growth import grown
 from interleaved import Timed, in_turn
 from pages import write_figures, write_part
 from peaks import peaks
-from torchvision.models import resnet50
 
-from layerdiff.handwritten import numpy_resnet
 from layerdiff.handwritten.fused import Tricks
-from layerdiff.handwritten.numpy_resnet import ResNet
-from layerdiff.handwritten.optimisers import SGD
-from layerdiff.handwritten.training import Learner, NumpyLearner, keep_freed_memory
-from layerdiff.handwritten.training.torch_learner import TorchLearner
 
 PAGE = "speed.md"
 TORCH, LAST, FOLDED = "torch eager", "torch, channels last", "torch, folded, channels last"
-TAPS = "NumPy, grade taps"
 ORT, FUSED, BARE, TEXTBOOK = "ONNX Runtime", "fused NumPy", "one plain product a convolution", "NumPy, textbook"
 KEPT, KEPT_PLAIN = "NumPy, every layer kept", "NumPy, every layer kept, no Winograd"
 
@@ -107,27 +100,6 @@ def errors(batch: int) -> dict[str, float]:
     return {name: float(np.abs(run() - exact).max() / np.abs(exact).max()) for name, run in runs.items()}
 
 
-def training_step(rounds: int) -> dict[str, Timed]:
-    """A step of SGD on 16 images of 64x64, by our tape and by torch, two threads; freed memory is kept, for both."""
-    keep_freed_memory()
-    images = np.random.default_rng(0).standard_normal((16, 3, 64, 64), dtype=np.float32)
-    labels = np.random.default_rng(1).integers(0, 1000, 16)
-    torch.set_num_threads(2)
-    theirs = resnet50()
-    grades: dict[str, ResNet] = {
-        TAPS: numpy_resnet.build("resnet50", grade="taps"),
-        "NumPy, grade gemm": numpy_resnet.build("resnet50"),
-    }
-    learners: dict[str, Learner] = {
-        name: NumpyLearner(ours, SGD(ours.named_parameters(), lr=1e-3, momentum=0.9)) for name, ours in grades.items()
-    } | {
-        TORCH: TorchLearner(theirs, torch.optim.SGD(theirs.parameters(), lr=1e-3, momentum=0.9)),
-    }
-    return in_turn(
-        {name: lambda one=one: one.train_step(images, labels, 1e-3) for name, one in learners.items()}, rounds=rounds
-    )
-
-
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -147,13 +119,11 @@ def main() -> None:
                 (f"{one} / {other}, {case}", times[one].ratio(times[other]), most[case])
                 for (one, other), most in AIMS.items() if case in most
             ]  # fmt: skip
-    step = training_step(max(asked.rounds // 3, 2))
-    aims.append(("NumPy training step / torch's", step[TAPS].ratio(step[TORCH]), 1.3))
     off, memory = errors(1), peaks()
     aims.append(("logit error / torch's", off[FUSED] / off[TORCH], 1.5))
     aims.append(("peak memory / torch's", memory[FUSED] / memory[TORCH], 0.6))
     worth = ideas(asked.rounds)
-    for name, found in (("training step", step), ("ideas", worth)):
+    for name, found in (("ideas", worth),):
         figures[name] = {one: timed.milliseconds for one, timed in found.items()}
     figures |= {"logit error": off, "peak memory in MB": memory}
     rows = [f"| {what} | {ratio:.2f} | {most:.2f} | {_met(ratio, most)} |" for what, ratio, most in aims]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
-__all__ = ["Kernel", "fold"]
+__all__ = ["Kernel", "affine", "fold"]
 
 _EPS = 1e-5
 
@@ -61,17 +61,23 @@ class Kernel:
         return (size + 2 * self.padding - self.size) // self.stride + 1
 
 
-def fold(
-    state: Mapping[str, Array], conv: str, norm: str, *, stride: int = 1, padding: int = 0, groups: int = 1
-) -> Kernel:
-    """The convolution `conv` and the batch norm `norm` of a checked state dict as one."""
+def affine(state: Mapping[str, Array], norm: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By what the batch norm `norm` of a checked state dict multiplies each channel in eval mode, and what it adds."""
     gamma, beta, mean, var = (
         np.asarray(state[f"{norm}.{name}"], dtype=np.float64)
         for name in ("weight", "bias", "running_mean", "running_var")
     )
     scale = gamma / np.sqrt(var + _EPS)
+    return scale, beta - scale * mean
+
+
+def fold(
+    state: Mapping[str, Array], conv: str, norm: str, *, stride: int = 1, padding: int = 0, groups: int = 1
+) -> Kernel:
+    """The convolution `conv` and the batch norm `norm` of a checked state dict as one."""
+    scale, shift = affine(state, norm)
     weight = np.asarray(state[f"{conv}.weight"], dtype=np.float64) * scale[:, None, None, None]
-    bias = beta - scale * mean
+    bias = shift
     if f"{conv}.bias" in state:
         bias = bias + scale * np.asarray(state[f"{conv}.bias"], dtype=np.float64)
     return Kernel(conv, weight, bias, stride, padding, groups)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from layerdiff.handwritten.fused.blocks import Blocks
@@ -18,11 +20,17 @@ _SHARES = 4
 _PIECE = 128  # terms of a sum: short sums added up round less than one long sum
 
 
-def head(shop: Workshop, parts: Parts, image: Image) -> Array:
-    """Adds the steps from the last block to the logits, (n, classes), and says where they will lie."""
-    pixels = image.height * image.width
-    means = shop.memory.take(shop.images, image.channels)
-    count = np.asarray(pixels, dtype=shop.dtype)
+def head(shop: Workshop, parts: Parts[Any], image: Image, means: Array, logits: Array) -> None:
+    """Adds the steps from the last block to the logits.
+
+    Args:
+        shop: where the plan is made.
+        parts: of the network.
+        image: what the last block gives.
+        means: (n, c), where the means over the pixels go.
+        logits: (n, classes), where the result goes.
+    """
+    count = np.asarray(image.height * image.width, dtype=shop.dtype)
     shop.alone([call(np.add.reduce, image.inside, axis=(1, 2), out=means), call(np.divide, means, count, out=means)])
     shop.say("avgpool", "sum over the pixels", "one row for each pixel")
     classes = len(parts.weight)
@@ -30,7 +38,6 @@ def head(shop: Workshop, parts: Parts, image: Image) -> Array:
     blocks = Blocks(pieces, shop.images, classes // _SHARES if classes % _SHARES == 0 else classes)
     weights = shop.weights.get("fc", blocks, lambda: np.asarray(parts.weight, dtype=np.float64).T)
     bias = parts.bias.astype(shop.dtype)
-    logits = shop.memory.take(shop.images, classes)
 
     def make(columns: slice, thread: int) -> list[Call]:
         own = slice(columns.start * blocks.columns, columns.stop * blocks.columns)
@@ -42,4 +49,3 @@ def head(shop: Workshop, parts: Parts, image: Image) -> Array:
 
     shop.by_columns(weights.column_blocks, make)
     shop.say("fc", f"product {blocks}", "channels shared out")
-    return logits

@@ -13,6 +13,7 @@ from layerdiff.handwritten._checks import refusal
 from layerdiff.handwritten.configurations import Configuration, configuration
 from layerdiff.handwritten.fused.arguments import check_images, checked_dtype, checked_threads, ends_of
 from layerdiff.handwritten.fused.blas import has_small_kernels
+from layerdiff.handwritten.fused.folding import fold
 from layerdiff.handwritten.fused.parts import parts_of
 from layerdiff.handwritten.fused.plan import Plan
 from layerdiff.handwritten.fused.team import Team
@@ -62,7 +63,7 @@ class FusedResNet:
         self._channels, classes = ends_of(state)
         twin = ResNet(config, num_classes=classes, in_channels=self._channels, stem_bias="conv1.bias" in state)
         twin.load_state_dict(state)
-        self._parts = parts_of(config, twin.state_dict())
+        self._parts = parts_of(config, twin.state_dict(), fold)
         self._weights = WeightStore(self.dtype)
         self._team = Team(self.threads)
         self._plans: OrderedDict[tuple[tuple[int, ...], bool], Plan] = OrderedDict()

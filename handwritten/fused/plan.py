@@ -10,6 +10,7 @@ import numpy as np
 from layerdiff.handwritten.fused.barriers import to_phases
 from layerdiff.handwritten.fused.blas import one_thread
 from layerdiff.handwritten.fused.calls import copy
+from layerdiff.handwritten.fused.folding import Kernel
 from layerdiff.handwritten.fused.head import head
 from layerdiff.handwritten.fused.images import Image
 from layerdiff.handwritten.fused.interleaving import interleave
@@ -38,9 +39,9 @@ class Plan:
     """
 
     def __init__(
-        self, parts: Parts, shape: tuple[int, int, int, int], shop: Workshop, team: Team, *, keep: bool = False
+        self, parts: Parts[Kernel], shape: tuple[int, int, int, int], shop: Workshop, team: Team, *, keep: bool = False
     ) -> None:
-        self.shape = shape
+        n, self.shape = shape[0], shape
         self._shop = shop
         self._team = team
         self._kept: dict[str, Array] = {}
@@ -51,7 +52,8 @@ class Plan:
         for block in chain([first], blocks):
             image = residual(shop, block, image)
             self._keep(f"{block.name}.relu_{len(block.convolutions) - 1}", image, keep)
-        self._logits = head(shop, parts, image)
+        self._logits = shop.memory.take(n, len(parts.weight))
+        head(shop, parts, image, shop.memory.take(n, image.channels), self._logits)
         steps = interleave(shop.steps) if shop.tricks.interleaved else shop.steps
         self._phases = to_phases(steps, shop.threads)
 

@@ -14,7 +14,7 @@ from layerdiff.handwritten.fused.workshop import Workshop
 __all__ = ["output_of_stem", "residual"]
 
 
-def residual(shop: Workshop, block: Block, x: Image) -> Image:
+def residual(shop: Workshop, block: Block[Kernel], x: Image) -> Image:
     """Adds the steps of `block` and says where its output will lie: over `x`, unless the shape changes."""
     now = x
     finish: Finish | None = None
@@ -32,12 +32,12 @@ def residual(shop: Workshop, block: Block, x: Image) -> Image:
     return out
 
 
-def output_of_stem(shop: Workshop, first: Block, height: int, width: int) -> Image:
+def output_of_stem(shop: Workshop, first: Block[Kernel], height: int, width: int) -> Image:
     """A fresh image for what the first block takes."""
     return _fresh(shop, first, height, width, first.convolutions[0].in_channels)
 
 
-def _fresh(shop: Workshop, block: Block, height: int, width: int, channels: int) -> Image:
+def _fresh(shop: Workshop, block: Block[Kernel], height: int, width: int, channels: int) -> Image:
     """A fresh image for blocks like this one to work on: framed where they begin with a convolution that pads."""
     if not block.convolutions[0].padding:
         return shop.image(height, width, channels)

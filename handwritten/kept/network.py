@@ -12,10 +12,11 @@ from numpy.typing import DTypeLike
 from layerdiff.handwritten.configurations import Configuration, configuration
 from layerdiff.handwritten.fused.arguments import check_images, checked_dtype, checked_threads, ends_of
 from layerdiff.handwritten.fused.blas import has_small_kernels
+from layerdiff.handwritten.fused.parts import parts_of
 from layerdiff.handwritten.fused.team import Team
 from layerdiff.handwritten.fused.tricks import Tricks
 from layerdiff.handwritten.fused.workshop import WeightStore, Workshop
-from layerdiff.handwritten.kept.parts import parts_of
+from layerdiff.handwritten.kept.normed import normed
 from layerdiff.handwritten.kept.plan import Plan
 from layerdiff.handwritten.numpy_ops._arrays import Array
 from layerdiff.handwritten.numpy_resnet import ResNet
@@ -61,7 +62,7 @@ class KeptResNet:
         self._channels, classes = ends_of(state)
         twin = ResNet(config, num_classes=classes, in_channels=self._channels, stem_bias="conv1.bias" in state)
         twin.load_state_dict(state)
-        self._parts = parts_of(config, twin.state_dict())
+        self._parts = parts_of(config, twin.state_dict(), normed)
         self._weights = WeightStore(self.dtype)
         self._team = Team(self.threads)
         self._plans: OrderedDict[tuple[int, ...], Plan] = OrderedDict()

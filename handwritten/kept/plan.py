@@ -10,15 +10,16 @@ import numpy as np
 from layerdiff.handwritten.fused.barriers import to_phases
 from layerdiff.handwritten.fused.blas import one_thread
 from layerdiff.handwritten.fused.folding import Kernel
+from layerdiff.handwritten.fused.head import head
 from layerdiff.handwritten.fused.images import Image
 from layerdiff.handwritten.fused.interleaving import interleave
+from layerdiff.handwritten.fused.parts import Block, Parts
 from layerdiff.handwritten.fused.team import Team
 from layerdiff.handwritten.fused.workshop import Workshop
 from layerdiff.handwritten.kept.convolution import convolve, frame_of
 from layerdiff.handwritten.kept.following import Following
-from layerdiff.handwritten.kept.head import head
+from layerdiff.handwritten.kept.normed import Normed
 from layerdiff.handwritten.kept.outputs import Outputs
-from layerdiff.handwritten.kept.parts import Block, Normed, Parts
 from layerdiff.handwritten.kept.pooling import max_pool, pooled_size
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
@@ -38,17 +39,19 @@ class Plan:
         team: whose threads run it, as many as the shop counts on.
     """
 
-    def __init__(self, parts: Parts, shape: tuple[int, int, int, int], shop: Workshop, team: Team) -> None:
+    def __init__(self, parts: Parts[Normed], shape: tuple[int, int, int, int], shop: Workshop, team: Team) -> None:
         self.shape = shape
         self._shop = shop
         self._team = team
         self._outputs = Outputs(shop)
         blocks = parts.blocks()
         first = next(blocks)
-        self._entry, image = self._stem(parts.stem(), first.branch[0].kernel)
+        self._entry, image = self._stem(parts.stem(), first.convolutions[0].kernel)
         for block in chain([first], blocks):
             image = self._block(block, image)
-        head(shop, self._outputs, parts, image)
+        means = self._outputs.image("avgpool", 1, 1, image.channels).inside.reshape(shop.images, -1, copy=False)
+        self._outputs.arrays["flatten"] = means
+        head(shop, parts, image, means, self._outputs.features("fc", len(parts.weight)))
         self._phases = to_phases(interleave(shop.steps), shop.threads)
 
     def __call__(self, x: Array) -> dict[str, Array]:
@@ -92,19 +95,19 @@ class Plan:
         max_pool(self._shop, image, out.inside)
         return entry.inside, out
 
-    def _block(self, block: Block, x: Image) -> Image:
+    def _block(self, block: Block[Normed], x: Image) -> Image:
         """Adds the steps of a residual block, and gives its output, framed as its first convolution asks."""
         now = x
-        for i, (normed, after) in enumerate(pairwise(block.branch)):
+        for i, (normed, after) in enumerate(pairwise(block.convolutions)):
             now = self._rectified(normed, now, f"{block.name}.{_relu(i)}", after.kernel)
-        last = block.branch[-1]
+        last = block.convolutions[-1]
         convolved, following = self._arrays(last, now)
         identity = x.inside if block.projection is None else self._projected(block.projection, x)
         _, height, width, channels = convolved.shape
         added = self._outputs.image(f"{block.name}.add", height, width, channels)
         # The block after this one begins with a convolution of the same kind, or with one whose frame is no larger.
-        frame = frame_of(self._shop, replace(block.branch[0].kernel, stride=1), height, width)
-        out = self._outputs.image(f"{block.name}.{_relu(len(block.branch) - 1)}", height, width, channels, frame)
+        frame = frame_of(self._shop, replace(block.convolutions[0].kernel, stride=1), height, width)
+        out = self._outputs.image(f"{block.name}.{_relu(len(block.convolutions) - 1)}", height, width, channels, frame)
         following = replace(following, identity=identity, summed=added.inside, rectified=out.inside)
         convolve(self._shop, last.kernel, now, convolved, following)
         return out

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from layerdiff.candidate.stages import is_supervised
-from layerdiff.candidate.supervise import DEFAULT_TIMEOUT, supervised
-from layerdiff.command.options import SIZE
+from layerdiff.candidate.supervise import supervised
+from layerdiff.command.options import SIZE, timeout_option
 from layerdiff.command.output import check_writable, deliver_other
 from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.errors import InputError
@@ -45,14 +45,7 @@ __all__ = ["command"]
     show_default=True,
     help="The candidate is built under this one, the reference under the next.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="What a candidate's import, building or forward pass may take.",
-)
+@timeout_option
 @click.option(
     "--format",
     "form",

@@ -20,6 +20,7 @@ __all__ = [
     "preprocess_option",
     "report_options",
     "run_options",
+    "timeout_option",
     "use_threads",
     "which_network",
 ]
@@ -42,6 +43,15 @@ class _Size(click.ParamType[tuple[int, int]]):
 
 SIZE = _Size()
 
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="What a candidate's import, building, forward pass or one layer may take.",
+)
+
 
 def network_options(function: _F) -> _F:
     """--expected (torchvision's ResNet-50 by default), --weights, --threads and --seed."""
@@ -57,14 +67,7 @@ def network_options(function: _F) -> _F:
 def candidate_options(function: _F) -> _F:
     """--expected (by default what the candidate is most like), --timeout, and `run_options`."""
     for option in (
-        click.option(
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            default=DEFAULT_TIMEOUT,
-            show_default=True,
-            metavar="SECONDS",
-            help="What a candidate's import, building, forward pass or one layer may take.",
-        ),
+        timeout_option,
         click.option(
             "--expected",
             help="The reference: torchvision:NAME, FILE.py:CALL or module:CALL. Default: the torchvision network that "

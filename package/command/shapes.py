@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerdiff.candidate.stages import is_supervised
-from layerdiff.candidate.supervise import DEFAULT_TIMEOUT, supervised
-from layerdiff.command.options import SIZE
+from layerdiff.candidate.supervise import supervised
+from layerdiff.command.options import SIZE, timeout_option
 from layerdiff.command.output import check_writable, deliver_other
 from layerdiff.command.supervision import runs_foreign_code
 from layerdiff.errors import InputError
@@ -44,14 +44,7 @@ _ENOUGH = 0.5
 )
 @click.option("--size", type=SIZE, metavar="HxW", default="224x224", show_default=True, help="Of the input.")
 @click.option("--batch", type=click.IntRange(1, 1024), default=1, show_default=True, help="Images at once.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="What a candidate's import, building or forward pass may take.",
-)
+@timeout_option
 @click.option(
     "--format", "form", type=click.Choice(["full", "json"]), default="full", show_default=True, help="What to print."
 )

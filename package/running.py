@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layerdiff.by_plan import BY_PLAN, ByPlan, judge_by_plan
 from layerdiff.candidates import Candidate, load_candidate
 from layerdiff.environment import describe_environment, in_short
 from layerdiff.errors import InputError
-from layerdiff.fused import BY_PLAN, ByPlan, judge_by_plan
 from layerdiff.preprocessing import judge_preparation, load_preparation, with_input
 from layerdiff.references import Asked, Reference, referred
 from layerdiff.subject import handwritten_network

@@ -45,7 +45,7 @@ def _logits(kind: str, subject: Subject) -> NDArray[np.floating]:
     import torch
 
     if kind == "fused":
-        from layerdiff.fused import fused_network
+        from layerdiff.by_plan import fused_network
 
         fused: NDArray[np.floating] = fused_network(subject)(subject.x)
         return fused

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from layerdiff import InputError, run
-from layerdiff.fused import fused_network
+from layerdiff.by_plan import fused_network
 from layerdiff.subject import load_subject
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
@@ -10,6 +10,8 @@ from typing import cast
 import numpy as np
 
 from layerdiff.compare.allowance import RULES, allowance_together, is_known_together
+from layerdiff.compare.drifting import Drifting, Known, Simulated
+from layerdiff.compare.memory import Remembered
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.playback import Playback, Played
 from layerdiff.compare.trace import INPUT, Array, Op
@@ -68,12 +70,24 @@ class Expected:
         x: the input in the precision to compute in.
         seed: of the amounts by which the copy is moved.
         keep: id of the operation whose output is to be kept, and its floor if one was measured.
+        memory: of what the operations gave, and how far rounding drifted, in this precision; None to remember nothing.
     """
 
-    def __init__(self, ops: Sequence[Op], pairs: Sequence[Pair], x: Array, seed: int, keep: str | None) -> None:
+    def __init__(
+        self,
+        ops: Sequence[Op],
+        pairs: Sequence[Pair],
+        x: Array,
+        seed: int,
+        keep: str | None,
+        memory: Remembered | None = None,
+    ) -> None:
         self._ops, self._pairs, self._x, self._seed, self._keep = ops, iter(pairs), x, seed, keep
-        self._straight = Playback(ops, x, watched=[layer for pair in pairs if pair.actual for layer in pair.feeds])
-        self._drifting: Playback | None = None
+        watched = [layer for pair in pairs if pair.actual for layer in pair.feeds]
+        self._memory = memory
+        self._straight = Playback(ops, x, watched, outputs=memory)
+        self._drifting: Drifting | None = None
+        self._began: Hashable = None
         self._count = 0
         self._waiting: dict[str, Played] = {}
         self._last: tuple[Part, float | None] | None = None
@@ -113,12 +127,15 @@ class Expected:
         """
         if self._drifting is not None:
             return
-        straight, drifting = (Playback(self._ops, self._x, watched=()) for _ in range(2))
-        for _ in range(self._count):
-            played = straight.step()
-            allowance = allowance_of(played.op, played.inputs, played.output)
-            drifting.step(add=noise(played.op, played.output, allowance, self._seed))
-        self._drifting = drifting
+        known = self._known(None)
+        if known is None:
+            straight = Playback(self._ops, self._x, watched=(), outputs=self._memory)
+            simulated = Simulated(Playback(self._ops, self._x, watched=()), self._seed, {})
+            for _ in range(self._count):
+                simulated.step(straight.step())
+            self._drifting = simulated
+        else:
+            self._drifting = Known(known)
 
     def _step(self) -> tuple[float | None, Array | None]:
         played = self._straight.step()
@@ -129,18 +146,30 @@ class Expected:
             self.kept = output
         if self._drifting is None:
             return None, None
-        allowance = allowance_of(op, played.inputs, output)
-        moved = self._drifting.step(add=noise(op, output, allowance, self._seed)).output
-        return drift(moved, output), allowance
+        found = self._drifting.step(played)
+        if self._count == len(self._ops) and self._memory is not None and isinstance(self._drifting, Simulated):
+            self._memory.keep_floors(self._began, self._drifting.floors)
+        return found
 
     def _start(self, part: Part) -> float:
         """Begin to drift: here, and wherever an operation was played that was not compared yet."""
+        played = (*self._waiting.values(), *part.played)
+        last = part.played[-1]
+        known = self._known((tuple(self._waiting), tuple(one.op.layer for one in part.played)))
+        if known is not None:
+            self._drifting = Known(known)
+            return known[last.op.layer]
         moved: dict[str, Array] = {}
-        for one in (*self._waiting.values(), *part.played):
-            allowance = part.allowance if one is part.played[-1] else allowance_of(one.op, one.inputs, one.output)
+        for one in played:
+            allowance = part.allowance if one is last else allowance_of(one.op, one.inputs, one.output)
             added = noise(one.op, one.output, allowance, self._seed)
             if added is not None:
                 moved[one.op.layer] = (one.output + added).astype(one.output.dtype)
-        self._drifting = self._straight.fork(moved)
-        last = part.played[-1]
-        return drift(moved[last.op.layer], last.output) if last.op.layer in moved else 0.0
+        floor = drift(moved[last.op.layer], last.output) if last.op.layer in moved else 0.0
+        self._drifting = Simulated(self._straight.fork(moved), self._seed, {last.op.layer: floor})
+        return floor
+
+    def _known(self, moved: Hashable) -> Mapping[str, float] | None:
+        """The floors behind this place, where the layers `moved` begin to drift, if they are remembered."""
+        self._began = (len(self._ops), self._count if moved else 0, moved)
+        return None if self._memory is None else self._memory.floors(self._began)

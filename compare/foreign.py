@@ -15,6 +15,7 @@ from layerdiff.compare.gathered import Keep
 from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging, tensors_of
 from layerdiff.compare.layout_trials import with_layouts_tried
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.result import Report
 from layerdiff.compare.steps.mover import Training
@@ -43,6 +44,7 @@ def judge_foreign(  # noqa: PLR0913 - one for each option of a run
     backward: Backward | None = None,
     training: Training | None = None,
     keep_evidence: Keep = "failed",
+    memory: Memory | None = None,
 ) -> Report:
     """Whether `network` is the expected one, whatever its layers are called; and if not, why.
 
@@ -65,13 +67,14 @@ def judge_foreign(  # noqa: PLR0913 - one for each option of a run
         backward: what its gradients are held against; None where they are not asked for.
         training: what some steps of training are held against; None where they are not asked for.
         keep_evidence: of which layers is kept what their error looks like.
+        memory: of what `expected` gave for `x` when other networks were judged; None to remember nothing.
 
     Raises:
         InputError: see `capture` and `judge`; or `transfer` does not fit the networks.
     """
     judging = Judging(
         expected, x, name, tuple(dtypes), seed, until, on_layer, diagnose, on_step, backward=backward,
-        training=training, keep_evidence=keep_evidence,
+        training=training, keep_evidence=keep_evidence, memory=memory,
     )  # fmt: skip
     with in_eval_mode(network):
         if weights is None:

@@ -12,6 +12,7 @@ from layerdiff.compare.evidence.code import lines_around
 from layerdiff.compare.evidence.evidence import evidence_of
 from layerdiff.compare.evidence.records import Evidence
 from layerdiff.compare.look import Watch
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.result import LayerResult, Measure, Report
 from layerdiff.compare.second_look import Sides, look_again
 from layerdiff.compare.trace import Array, Trace
@@ -35,6 +36,7 @@ def with_evidence(
     *,
     seed: int,
     keep: Keep = "failed",
+    memory: Memory | None = None,
 ) -> Report:
     """The report with what its layers at fault look like; as it was where none is.
 
@@ -45,10 +47,13 @@ def with_evidence(
         x: (n, c, h, w) float32.
         seed: as the judge had it.
         keep: of which layers: `failed` (the first ten at fault), `all` or `none`.
+        memory: of what `expected` gave for `x`, as the judge had it.
     """
 
     def again(wanted: Mapping[str, Measure], watch: Watch) -> Sides:
-        return look_again(expected, actual, x, wanted, watch, seed=seed, until=report.until)
+        return look_again(
+            expected, actual, x, wanted, watch, seed=seed, until=report.until, dtypes=report.dtypes, memory=memory
+        )
 
     return gathered(report, again, keep=keep)
 

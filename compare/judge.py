@@ -11,7 +11,9 @@ from layerdiff.compare.align import aligned
 from layerdiff.compare.capture import check_input
 from layerdiff.compare.counted import counted, operations_of
 from layerdiff.compare.lane import Lane
+from layerdiff.compare.lanes import lane_in
 from layerdiff.compare.layers import layer_results
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.output import output_problem
 from layerdiff.compare.result import Extra, LayerResult, Report
 from layerdiff.compare.trace import Array, Op, Trace, digest, upto
@@ -36,6 +38,7 @@ def judge(
     until: str | None = None,
     on_layer: Callable[[str], None] | None = None,
     crash: str | None = None,
+    memory: Memory | None = None,
 ) -> Report:
     """Whether the candidate is the expected network, layer by layer.
 
@@ -52,6 +55,7 @@ def judge(
         until: judge only this part, by layer id or the start of one.
         on_layer: called with each layer's id before it is measured.
         crash: where and how the candidate's forward pass ended, if it raised: `actual` is then what ran before.
+        memory: of what `expected` gave for `x` in other judgements; None to remember nothing.
 
     Returns:
         A settled report.
@@ -71,13 +75,17 @@ def judge(
         raise InputError(f"judge: nothing to compare, got {len(ops)} layers in {asked}, expected float32 or float64")
     others = actual.ops
     alignment = aligned(expected, actual, until)
-    returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
     places = {op.layer: index for index, op in enumerate(ops)}
     layers: list[LayerResult] = []
     # The input's own precision is always walked: only there the replay can be held against the forward passes.
     walked = tuple(dict.fromkeys((x.dtype.name, *dtypes)))
     with np.errstate(all="ignore"):
-        lanes = {dtype: Lane(np.dtype(dtype), ops, others, alignment.pairs, x, seed, returned_by) for dtype in walked}
+        lanes = {
+            dtype: lane_in(
+                dtype, expected, actual, alignment.pairs, x, seed=seed, until=until, dtypes=dtypes, memory=memory
+            )
+            for dtype in walked
+        }
         for pair in alignment.pairs:
             if on_layer is not None:
                 for op in pair.expected:

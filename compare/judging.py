@@ -12,6 +12,7 @@ from layerdiff.compare.capture import capture, capture_to_the_end
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.gathered import Keep, with_evidence
 from layerdiff.compare.judge import Dtype, judge
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.one_thread import one_blas_thread
 from layerdiff.compare.result import Report
@@ -45,6 +46,7 @@ class Judging:
         backward: what its gradients are held against; None where they are not asked for.
         training: what some steps of training are held against; None where they are not asked for.
         keep_evidence: of which layers is kept what they look like: `failed`, `all` or `none`.
+        memory: of what the reference gave for `x` when other networks were judged; None to remember nothing.
     """
 
     expected: Trace = field(repr=False)
@@ -60,6 +62,7 @@ class Judging:
     backward: Backward | None = None
     training: Training | None = None
     keep_evidence: Keep = "failed"
+    memory: Memory | None = field(default=None, repr=False)
 
     def judged(self, network: Any, carried: Sequence[Carried] = ()) -> Report:
         """The report on a network as it is, in the mode it is in and with the weights it has.
@@ -101,8 +104,11 @@ class Judging:
             until=self.until,
             on_layer=self.on_layer,
             crash=None if crash is None else _in_words(crash),
+            memory=self.memory,
         )
-        report = with_evidence(report, self.expected, trace, self.x, seed=self.seed, keep=self.keep_evidence)
+        report = with_evidence(
+            report, self.expected, trace, self.x, seed=self.seed, keep=self.keep_evidence, memory=self.memory
+        )
         if self.batches and report.verdict == "same" and self._is_single(trace):
             problem, note = two_at_once(self.expected, network, self.x, seed=self.seed)
             return settle(replace(report, output=problem, notes=(*report.notes, *([note] if note else []))))
@@ -144,6 +150,7 @@ class Judging:
             unused=unused,
             dtypes=self.dtypes,
             on_step=self.on_step,
+            memory=self.memory,
         )
 
 
@@ -157,6 +164,7 @@ def with_causes(
     dtypes: Sequence[Dtype],
     unused: frozenset[str] = frozenset(),
     on_step: Callable[[str], None] | None = None,
+    memory: Memory | None = None,
 ) -> Report:
     """The report with the causes of what is different; see `diagnosis.diagnose`.
 
@@ -169,6 +177,7 @@ def with_causes(
         dtypes: precisions to judge the repaired candidate in.
         unused: names of the tensors that the candidate holds and never uses.
         on_step: called with what the diagnosis is doing, in words.
+        memory: of what `expected` gave for `x`, as the judge had it; by default one is begun.
     """
     if report.verdict != "different":
         return report
@@ -179,7 +188,8 @@ def with_causes(
             raise
         # Hypotheses are modelled in torch; NumPy networks are judged without it all the same.
         return replace(report, notes=(*report.notes, "no causes were looked for: that needs torch"))
-    return diagnosed(report, expected, actual, x, seed=seed, unused=unused, dtypes=dtypes, tell=on_step)
+    memory = memory or Memory(expected, x, seed)
+    return diagnosed(report, expected, actual, x, seed=seed, unused=unused, dtypes=dtypes, tell=on_step, memory=memory)
 
 
 def tensors_of(network: Any) -> dict[str, Array]:

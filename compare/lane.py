@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,16 +12,19 @@ from layerdiff.compare.bits import same_bits
 from layerdiff.compare.candidate import Candidate, Failed
 from layerdiff.compare.expected import Expected, Part
 from layerdiff.compare.look import Look
+from layerdiff.compare.memory import Dense, Remembered
 from layerdiff.compare.metrics import equal, measure
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.playback import Played, play
-from layerdiff.compare.probe import dense_inputs
+from layerdiff.compare.probe import Size, dense_inputs, dense_shapes
 from layerdiff.compare.result import Measure, Probe
 from layerdiff.compare.trace import Array, Op, Trace
 from layerdiff.compare.yardstick import walk
 from layerdiff.errors import InputError
 
 __all__ = ["Found", "Lane"]
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 @dataclass
@@ -53,6 +56,8 @@ class Lane:
         seed: of the dense probe and the floor.
         returned_by: ids of the operations whose output each network returned; None where it is not known.
         look: to be looked at again; None where all is measured.
+        memory: of the expected network in this precision; None to remember nothing.
+        brief: whether the dense probe may be a small map, since it has the real shape in another precision.
     """
 
     def __init__(
@@ -65,14 +70,17 @@ class Lane:
         seed: int,
         returned_by: tuple[str | None, str | None] = (None, None),
         look: Look | None = None,
+        memory: Remembered | None = None,
+        *,
+        brief: bool = False,
     ) -> None:
         # Where an operation raises in another precision than its own, it cannot be cast, and is not wrong.
         self._own = x.dtype == dtype
         x = x.astype(dtype, copy=False)
         self._dtype, self._seed, self._ops, self._x = dtype, seed, ops, x
-        self._expected: Expected | None = Expected(ops, pairs, x, seed, returned_by[0])
+        self._expected: Expected | None = Expected(ops, pairs, x, seed, returned_by[0], memory)
         self._returned_by = returned_by[1]
-        self._look = look
+        self._look, self._memory, self._brief = look, memory, brief
         wanted = [pair.actual[-1].layer for pair in pairs if pair.actual]
         if self._returned_by is not None:
             wanted.append(self._returned_by)
@@ -253,22 +261,47 @@ class Lane:
 
     def _dense(self, part: Part, found: Found) -> None:
         pair, needed = part.pair, outside_inputs(part.pair.actual)
-        # Another shape than it ever gets a candidate need not be able to take: then the real one.
-        for real in (False, True):
-            given = dense_inputs(part, self._dtype, self._seed, real_shape=real)
-            expected, _ = play(pair.expected, given)
-            want = expected[-1].output
+        problem = ""
+        for shapes, last_word in self._dense_shapes(part):
+            dense = self._expected_on(part, shapes)
+            want = dense.played[-1].output
             try:
-                played, _ = play(pair.actual, {a: given[b] for a, b in zip(needed, pair.feeds, strict=True)})
+                played, _ = play(pair.actual, {a: dense.given[b] for a, b in zip(needed, pair.feeds, strict=True)})
             except Exception as error:
                 problem = f"crash on the dense probe: {_first_line(error)}"
                 continue
             output, problem = played[-1].output, ""
             if output.shape == want.shape and output.dtype == want.dtype:
-                found.measures.append(self._compare(pair, "dense", want, output, _allowance_of(pair, expected)))
-                return
+                measured = self._compare(pair, "dense", want, output, _allowance_of(pair, dense.played))
+                if last_word or (measured.ratio is not None and measured.ratio <= 1):
+                    found.measures.append(measured)
+                    return
         if problem:
             found.problems.append(problem)
+
+    def _dense_shapes(self, part: Part) -> Iterator[tuple[Shapes, bool]]:
+        """Shapes of the dense probe in the order to try them, and whether what is found there stands.
+
+        Another shape than it ever gets a candidate need not be able to take: then the real one. On a brief map it can
+        only be found right.
+        """
+        sizes: tuple[Size, ...] = ("brief", "usual", "real") if self._brief else ("usual", "real")
+        shapes = {size: dense_shapes(part, size) for size in sizes}
+        for size in sizes:
+            if size != "brief" or shapes[size] != shapes["usual"]:
+                yield shapes[size], size != "brief"
+
+    def _expected_on(self, part: Part, shapes: Shapes) -> Dense:
+        """What the pair's expected operations give on the dense probe."""
+        key = (tuple(op.layer for op in part.pair.expected), tuple(shapes.items()))
+        known = None if self._memory is None else self._memory.dense(key)
+        if known is not None:
+            return known
+        given = dense_inputs(part, shapes, self._dtype, self._seed)
+        found = Dense(given, play(part.pair.expected, given)[0])
+        if self._memory is not None:
+            self._memory.keep_dense(key, found)
+        return found
 
     def _compare(
         self, pair: Pair, probe: Probe, expected: Array, actual: Array, allowance: Callable[[], Array]

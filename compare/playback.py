@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -24,6 +25,16 @@ class Played:
     output: Array = field(repr=False)
 
 
+class Outputs(Protocol):
+    """Remembers what operations give."""
+
+    def output(self, layer: str) -> Array | None:
+        """What the operation gives; None where that is not remembered."""
+
+    def keep_output(self, layer: str, output: Array) -> None:
+        """Remember what an operation gives."""
+
+
 class Playback:
     """Runs operations in order from an input, and lets go of each value once it was read for the last time.
 
@@ -31,10 +42,12 @@ class Playback:
         ops: in the order they run; each can be run (`Op.run`).
         x: the network's input, in the precision to compute in.
         watched: ids whose value will be taken by `take`, each as often as it stands there.
+        outputs: what they gave for this input before; those remembered are not run.
     """
 
-    def __init__(self, ops: Sequence[Op], x: Array, watched: Iterable[str]) -> None:
+    def __init__(self, ops: Sequence[Op], x: Array, watched: Iterable[str], outputs: Outputs | None = None) -> None:
         self._ops = list(ops)
+        self._outputs = outputs
         self._next = 0
         self._values: dict[str, Array] = {INPUT: x}
         self._readers = Counter(layer for op in ops for layer in op.inputs)
@@ -43,6 +56,7 @@ class Playback:
     def fork(self, moved: Mapping[str, Array]) -> Playback:
         """A second playback that goes on from here, with some of the values it starts from replaced."""
         other = copy.copy(self)
+        other._outputs = None
         other._readers = Counter(layer for op in self._ops[self._next :] for layer in op.inputs)
         other._values = {
             layer: moved.get(layer, value) for layer, value in self._values.items() if other._readers[layer] > 0
@@ -57,7 +71,7 @@ class Playback:
         """
         op = self._ops[self._next]
         inputs = tuple(self._values[layer] for layer in op.inputs)
-        output = run(op, inputs)
+        output = self._output(op, inputs)
         self._next += 1
         if add is not None:
             output = (output + add).astype(output.dtype)
@@ -66,6 +80,15 @@ class Playback:
         if self._readers[op.layer] > 0:
             self._values[op.layer] = output
         return Played(op, inputs, output)
+
+    def _output(self, op: Op, inputs: Sequence[Array]) -> Array:
+        if self._outputs is None:
+            return run(op, inputs)
+        output = self._outputs.output(op.layer)
+        if output is None:
+            output = run(op, inputs)
+            self._outputs.keep_output(op.layer, output)
+        return output
 
     def take(self, layer: str) -> Array:
         """The value of `layer`, running whatever must run before it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,27 +13,40 @@ from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.trace import Array, Op
 from layerdiff.compare.yardstick import generator
 
-__all__ = ["dense_inputs", "dense_probe", "probe_shape"]
+__all__ = ["Size", "dense_inputs", "dense_probe", "dense_shapes", "probe_shape"]
+
+Size = Literal["brief", "usual", "real"]
 
 
-def dense_inputs(part: Part, dtype: np.dtype[Any], seed: int, *, real_shape: bool = False) -> dict[str, Array]:
+def dense_shapes(part: Part, size: Size) -> dict[str, tuple[int, ...]]:
+    """The shape of a dense input for everything that a pair takes, by the id of the expected value it stands for.
+
+    Args:
+        part: the pair, played.
+        size: see `probe_shape`.
+    """
+    pair = part.pair
+    shapes = {name: a.shape for one in part.played for name, a in zip(one.op.inputs, one.inputs, strict=True)}
+    shapes.update({name: a.shape for name, a in zip(pair.feeds, part.feeds or (), strict=True)})
+    names = dict.fromkeys((*outside_inputs(pair.expected), *pair.feeds))
+    return {name: probe_shape(pair, shapes[name], size) for name in names}
+
+
+def dense_inputs(
+    part: Part, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any], seed: int
+) -> dict[str, Array]:
     """A dense input for everything that a pair takes, by the id of the expected value it stands for.
 
     Args:
         part: the pair, played.
+        shapes: as `dense_shapes` gives them.
         dtype: of the inputs.
         seed: of their values.
-        real_shape: keep to the shape of what is taken; see `probe_shape` for what is done otherwise.
     """
-    pair, layer = part.pair, part.pair.expected[-1].layer
-    shapes = {name: a.shape for one in part.played for name, a in zip(one.op.inputs, one.inputs, strict=True)}
-    shapes.update({name: a.shape for name, a in zip(pair.feeds, part.feeds or (), strict=True)})
-    names = dict.fromkeys((*outside_inputs(pair.expected), *pair.feeds))
+    layer = part.pair.expected[-1].layer
     return {
-        name: dense_probe(
-            shapes[name] if real_shape else probe_shape(pair, shapes[name]), dtype, seed=seed, layer=f"{layer}#{i}"
-        )
-        for i, name in enumerate(names)
+        name: dense_probe(shape, dtype, seed=seed, layer=f"{layer}#{i}")
+        for i, (name, shape) in enumerate(shapes.items())
     }
 
 
@@ -49,7 +63,7 @@ def dense_probe(shape: tuple[int, ...], dtype: np.dtype[Any], *, seed: int, laye
     return draws.astype(dtype, copy=False)
 
 
-def probe_shape(pair: Pair, shape: tuple[int, ...]) -> tuple[int, ...]:
+def probe_shape(pair: Pair, shape: tuple[int, ...], size: Size) -> tuple[int, ...]:
     """The shape of the dense input that stands for one of `shape`.
 
     A kernel gets a map large enough that every weight meets something else than padding. Where both sides are the same
@@ -59,19 +73,25 @@ def probe_shape(pair: Pair, shape: tuple[int, ...]) -> tuple[int, ...]:
     remainder by the stride, and with it how the last window lies. What it could hide is a kernel of torch's that goes
     wrong at the real size alone; that one runs at the real size on the network's activations. Anything that somebody
     wrote himself may treat a place by where it is, and gets the real shape.
+
+    Args:
+        pair: what will run on it.
+        shape: of what it stands for.
+        size: `usual` for all that; `brief` for a small map whoever wrote the operation, for where the other precision
+            gives it the real shape; `real` to keep to `shape` itself.
     """
-    if len(shape) != 4:
+    if len(shape) != 4 or size == "real":
         return shape
     op = pair.expected[0]
     window = _window(op) if len(pair.expected) == 1 else None
     if window is None:
         return shape
-    if not _alike(pair):
+    if size == "usual" and not _alike(pair):
         if op.kind != "conv2d":
             return shape
-        sizes = [max(size, span) for size, (span, _) in zip(shape[2:], window, strict=True)]
+        sizes = [max(side, span) for side, (span, _) in zip(shape[2:], window, strict=True)]
     else:
-        sizes = [_smaller(size, span, stride) for size, (span, stride) in zip(shape[2:], window, strict=True)]
+        sizes = [_smaller(side, span, stride) for side, (span, stride) in zip(shape[2:], window, strict=True)]
     return (*shape[:2], *sizes)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 import numpy as np
 
 from layerdiff.compare.align import aligned
-from layerdiff.compare.lane import Lane
+from layerdiff.compare.lanes import lane_in
 from layerdiff.compare.layers import counterpart
 from layerdiff.compare.look import Look, Watch
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.result import Measure
-from layerdiff.compare.trace import Array, Op, Trace, upto
+from layerdiff.compare.trace import Array, Op, Trace
 
 __all__ = ["Sides", "look_again"]
 
@@ -29,6 +30,8 @@ def look_again(
     *,
     seed: int,
     until: str | None,
+    dtypes: Collection[str],
+    memory: Memory | None = None,
 ) -> Sides:
     """Show `watch` the comparisons of the layers in `wanted`, as `judge` made them.
 
@@ -40,20 +43,22 @@ def look_again(
         watch: called with more comparisons than those, and perhaps with none for a layer that cannot run again.
         seed: as the judge had it.
         until: likewise.
+        dtypes: likewise.
+        memory: likewise.
 
     Returns:
         The operations of every layer.
     """
     x, until = np.array(x, order="C"), until or expected.until
-    ops = upto(expected.ops, until)
     pairs = aligned(expected, actual, until).pairs
-    returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
     with np.errstate(all="ignore"):
         for dtype in dict.fromkeys(measure.dtype for measure in wanted.values()):
             here = {layer: measure for layer, measure in wanted.items() if measure.dtype == dtype}
             end_to_end = any(measure.probe == "propagated" for measure in here.values())
             look = Look(frozenset(here), end_to_end, watch)
-            lane = Lane(np.dtype(dtype), ops, actual.ops, pairs, x, seed, returned_by, look)
+            lane = lane_in(
+                dtype, expected, actual, pairs, x, seed=seed, until=until, dtypes=dtypes, look=look, memory=memory
+            )
             last = max(i for i, pair in enumerate(pairs) if look.wants(pair))
             for pair in pairs[: last + 1]:
                 lane.measure(pair)

@@ -19,6 +19,7 @@ from layerdiff.training import OPTIMIZER, asked_training, check_training, load_s
 if TYPE_CHECKING:
     from layerdiff.compare.gathered import Keep
     from layerdiff.compare.judge import Dtype
+    from layerdiff.compare.memory import Memory
     from layerdiff.compare.modes import Backward, Mode
     from layerdiff.compare.result import Report, Run
     from layerdiff.compare.steps.mover import Training
@@ -90,6 +91,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
         InputError: something that was given cannot be used, or cannot be judged.
     """
     from layerdiff.compare.gathered import check_keep
+    from layerdiff.compare.memory import Memory
     from layerdiff.compare.one_thread import one_blas_thread
     from layerdiff.compare.result import Run
     from layerdiff.compare.trace import upto
@@ -124,6 +126,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
         judged = len(upto(reference.trace.ops, until)) * (1 if backward is None else 2)
         held_against = None if backward is None else _there_and_back(reference, backward)
         training = None if not steps else _training(reference, steps, optimizer, own_step)
+        memory = Memory(reference.trace, reference.subject.x, seed) if len(candidates) > 1 else None
         reports = []
         for one in candidates:
 
@@ -137,7 +140,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
 
             judge = _Judging(
                 reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, tell_step, held_against,
-                training, keep_evidence,
+                training, keep_evidence, memory,
             )  # fmt: skip
             with one_blas_thread():
                 report = judge.report(one, environment)
@@ -265,6 +268,7 @@ class _Judging:
     backward: Backward | None = None
     training: Training | None = None
     keep_evidence: Keep = "failed"
+    memory: Memory | None = None
 
     def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
         """The judgement of one candidate."""
@@ -298,6 +302,7 @@ class _Judging:
             backward=self.backward,
             training=self.training,
             keep_evidence=self.keep_evidence,
+            memory=self.memory,
         )
 
     def _by_plan(self, kind: ByPlan, environment: Mapping[str, str]) -> Report:
@@ -337,6 +342,7 @@ class _Judging:
                 backward=self.backward,
                 training=self.training,
                 keep_evidence=self.keep_evidence,
+                memory=self.memory,
             )
         return replace(report, notes=(*report.notes, *watched.notes))
 
@@ -371,10 +377,14 @@ class _Judging:
             seed=self.seed,
             until=self.until,
             on_layer=self.on_layer,
+            memory=self.memory,
         )
-        report = with_evidence(report, self.reference.trace, trace, x, seed=self.seed, keep=self.keep_evidence)
+        report = with_evidence(
+            report, self.reference.trace, trace, x, seed=self.seed, keep=self.keep_evidence, memory=self.memory
+        )
         if not self.diagnose:
             return report
         return with_causes(
-            report, self.reference.trace, trace, x, seed=self.seed, dtypes=self.dtypes, on_step=self.on_step
-        )
+            report, self.reference.trace, trace, x, seed=self.seed, dtypes=self.dtypes, on_step=self.on_step,
+            memory=self.memory,
+        )  # fmt: skip

@@ -20,6 +20,7 @@ from layerdiff.compare.diagnosis.walk import parameters_of
 from layerdiff.compare.evidence.records import Tried
 from layerdiff.compare.finding import UNEXPLAINED, Finding
 from layerdiff.compare.judge import DTYPES, Dtype, judge
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.result import NOT_REACHED, Report
 from layerdiff.compare.shape_errors.explanation import Explanation
 from layerdiff.compare.trace import Array, Trace
@@ -39,6 +40,7 @@ def diagnosed(
     unused: Set[str] = frozenset(),
     dtypes: Sequence[Dtype] = DTYPES,
     tell: Callable[[str], None] | None = None,
+    memory: Memory | None = None,
 ) -> Report:
     """The report with the causes of what is different.
 
@@ -51,6 +53,7 @@ def diagnosed(
         unused: names of the tensors that the candidate holds and never uses.
         dtypes: precisions in which the repaired candidate is judged.
         tell: called with what is being done, in words.
+        memory: of what `expected` gave for `x`; None to remember nothing.
 
     Returns:
         As it was, where it does not say `different`.
@@ -63,7 +66,7 @@ def diagnosed(
         reached = {layer.layer for layer in report.layers if layer.reason != NOT_REACHED}
     say = tell or (lambda what: None)
     last = actual.ops[-1].layer if report.crash is not None else None
-    asked = Asked(expected, x, seed, report.until, reached, parameters_of(expected), at_fault, last, say)
+    asked = Asked(expected, x, seed, report.until, reached, parameters_of(expected), at_fault, last, say, memory)
     work = _Work(asked, unused, actual, report.explanation is not None and bool(report.explanation.code))
     work.run()
     if report.explanation is not None:
@@ -276,7 +279,9 @@ def _of_explanation(one: Explanation, ids: Mapping[str, str]) -> list[Finding]:
 
 def _again(trace: Trace, asked: Asked, dtypes: Sequence[Dtype]) -> str:
     """What the judge says of the candidate with everything undone."""
-    report = judge(asked.expected, trace, asked.x, dtypes=dtypes, seed=asked.seed, until=asked.until)
+    report = judge(
+        asked.expected, trace, asked.x, dtypes=dtypes, seed=asked.seed, until=asked.until, memory=asked.memory
+    )
     if report.verdict == "same":
         ratios = [m.ratio for layer in report.layers for m in layer.measures if m.probe == "activations"]
         worst = max((ratio for ratio in ratios if ratio is not None), default=0.0)

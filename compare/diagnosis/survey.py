@@ -12,6 +12,7 @@ from layerdiff.compare.align import aligned
 from layerdiff.compare.diagnosis.anomalies import Anomalies, anomalies
 from layerdiff.compare.diagnosis.explain_site import Search, explain
 from layerdiff.compare.diagnosis.walk import Stop, walk_pairs
+from layerdiff.compare.memory import Memory
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.trace import Array, Trace, upto
 
@@ -32,6 +33,7 @@ class Asked:
         suspects: layers that the judge found at fault: these get the dense probe too.
         unfinished: id of the candidate's operation that raised: of its layer not all ran.
         tell: called with what is being done, in words.
+        memory: of what `expected` gave for `x`; None to remember nothing.
     """
 
     expected: Trace
@@ -43,6 +45,7 @@ class Asked:
     suspects: Set[str]
     unfinished: str | None
     tell: Callable[[str], None]
+    memory: Memory | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def survey(trace: Trace, asked: Asked, *, dtype: str, known: Mapping[str, Seen])
             weights=asked.weights,
             suspects=asked.suspects,
             dtype=precision,
+            memory=None if asked.memory is None else asked.memory.of(asked.expected, asked.x, asked.seed, precision),
         ):
             last = stop.pair.expected[-1].layer
             before = known.get(last)

@@ -13,9 +13,10 @@ from layerdiff.compare.bits import same_bits
 from layerdiff.compare.expected import Expected, Part
 from layerdiff.compare.hypotheses.site import Sample, Site
 from layerdiff.compare.hypotheses.trial import distance
+from layerdiff.compare.memory import Remembered
 from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
 from layerdiff.compare.playback import play
-from layerdiff.compare.probe import dense_inputs
+from layerdiff.compare.probe import dense_inputs, dense_shapes
 from layerdiff.compare.trace import Array, Op, Trace
 
 __all__ = ["Stop", "parameters_of", "walk_pairs"]
@@ -55,6 +56,7 @@ def walk_pairs(
     weights: Mapping[str, Mapping[str, Array]],
     suspects: Set[str],
     dtype: np.dtype[Any],
+    memory: Remembered | None = None,
 ) -> Iterator[Stop]:
     """Each pair, in order, with the candidate's operations run on the expected network's values.
 
@@ -66,8 +68,9 @@ def walk_pairs(
         weights: the expected network's parameters, by layer and role.
         suspects: ids of expected layers to give the dense probe to, even where the activations show nothing.
         dtype: to compute in; a pair that cannot run in it is run in the input's own.
+        memory: of what `expected` gave for `x` in it; None to remember nothing.
     """
-    walk = Expected(expected, alignment.pairs, x.astype(dtype), seed, None)
+    walk = Expected(expected, alignment.pairs, x.astype(dtype), seed, None, memory)
     own = x.dtype == dtype
     for pair in alignment.pairs:
         try:
@@ -137,7 +140,7 @@ def _as_one(pair: Pair) -> Op:
 
 def _dense(part: Part, seed: int, needed: Sequence[str]) -> tuple[Sample | None, Array | None]:
     pair = part.pair
-    given = dense_inputs(part, part.output.dtype, seed, real_shape=True)
+    given = dense_inputs(part, dense_shapes(part, "real"), part.output.dtype, seed)
     try:
         with np.errstate(all="ignore"):
             played, _ = play(pair.actual, {a: given[b] for a, b in zip(needed, pair.feeds, strict=True)})

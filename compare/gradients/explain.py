@@ -14,7 +14,7 @@ from layerdiff.compare.gradients.homes import homes_of
 from layerdiff.compare.gradients.walk import Walk, covector
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.playback import play
-from layerdiff.compare.probe import dense_inputs
+from layerdiff.compare.probe import dense_inputs, dense_shapes
 from layerdiff.compare.trace import Op
 from layerdiff.compare.transfer import Carried
 
@@ -67,7 +67,7 @@ def _samples(pair: Pair, walk: Walk) -> list[Sample]:
     played, _ = play(pair.expected, given)
     part = Part(pair, tuple(played), tuple(given[feed] for feed in pair.feeds))
     output = played[-1].output
-    dense = dense_inputs(part, output.dtype, walk.seed, real_shape=True)
+    dense = dense_inputs(part, dense_shapes(part, "real"), output.dtype, walk.seed)
     last = pair.expected[-1].layer
     return [Sample(given, walk.gradients[last]), Sample(dense, covector(output, walk.seed, last))]
 

@@ -27,7 +27,7 @@ from layerdiff.compare.layouts import laid_out
 from layerdiff.compare.metrics import measure
 from layerdiff.compare.pairs import Pair, outside_inputs
 from layerdiff.compare.playback import play
-from layerdiff.compare.probe import dense_inputs
+from layerdiff.compare.probe import dense_inputs, dense_shapes
 from layerdiff.compare.result import Gradient, GradientLayer, Gradients, Probe
 from layerdiff.compare.trace import Array, Trace, upto
 from layerdiff.compare.transfer import Carried
@@ -128,7 +128,7 @@ def _alone(pair: Pair, walk: Walk, carried: Sequence[Carried]) -> _Found:
         return real
     played, _ = play(pair.expected, given)
     part = Part(pair, tuple(played), tuple(given[feed] for feed in pair.feeds))
-    dense = dense_inputs(part, played[-1].output.dtype, walk.seed, real_shape=True)
+    dense = dense_inputs(part, dense_shapes(part, "real"), played[-1].output.dtype, walk.seed)
     probe = _compared("dense", pair, dense, covector(played[-1].output, walk.seed, last), carried)
     # What only a dense input shows changes no verdict, there or back.
     return _Found((*real.gradients, *probe.gradients), lacking=probe.lacking, notes=real.notes)

@@ -24,6 +24,7 @@ from layerdiff.compare.check import compare_networks
 from layerdiff.compare.gathered import check_keep, gathered, with_evidence
 from layerdiff.compare.judge import judge
 from layerdiff.compare.judge_trace import judge_trace
+from layerdiff.compare.lane import Lane
 from layerdiff.compare.pairs import Alignment
 from layerdiff.compare.result import Run
 from layerdiff.compare.saved import read_run, run_to_json
@@ -225,7 +226,7 @@ def test_a_run_that_is_the_same_pays_nothing(monkeypatch):
 def test_a_second_look_runs_what_it_needs_alone(monkeypatch):
     """For what is wrong by itself no other layer of the candidate is run again, nor anything behind it."""
     looked, ran = [], []
-    original = second_look.Lane.measure
+    original = Lane.measure
 
     def measure(lane, pair):
         looked.append(pair.expected[-1].layer)
@@ -236,7 +237,7 @@ def test_a_second_look_runs_what_it_needs_alone(monkeypatch):
 
     expected, actual = capture(net(), X), capture(broken(eps), X)
     report = judge(expected, actual, X)
-    monkeypatch.setattr(second_look.Lane, "measure", measure)
+    monkeypatch.setattr(Lane, "measure", measure)
     found = with_evidence(report, expected, replace(actual, ops=tuple(map(told, actual.ops))), X, seed=0)
 
     assert looked == ["conv1", "bn1"]

@@ -1,0 +1,55 @@
+"""How far rounding drifts, layer by layer, from the place where it is first asked for: simulated, or remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from layerdiff.compare.playback import Playback, Played
+from layerdiff.compare.trace import Array
+from layerdiff.compare.yardstick import allowance_of, drift, noise
+
+__all__ = ["Drifting", "Known", "Simulated"]
+
+
+class Drifting(Protocol):
+    """Gives the floor of one layer after the other."""
+
+    def step(self, played: Played) -> tuple[float, Array | None]:
+        """The floor of the next layer, and the allowance of that layer by itself if it was computed."""
+
+
+class Simulated:
+    """A copy of the network in which every output is moved by up to its allowance; see `yardstick`.
+
+    Args:
+        copy: of the network, at the operation that is played next.
+        seed: of the amounts.
+        floors: by layer id, as far as they are known.
+    """
+
+    def __init__(self, copy: Playback, seed: int, floors: Mapping[str, float]) -> None:
+        self._copy, self._seed = copy, seed
+        self.floors = dict(floors)
+
+    def step(self, played: Played) -> tuple[float, Array | None]:
+        """The floor of the next layer, and the allowance of that layer by itself."""
+        allowance = allowance_of(played.op, played.inputs, played.output)
+        moved = self._copy.step(add=noise(played.op, played.output, allowance, self._seed)).output
+        floor = self.floors[played.op.layer] = drift(moved, played.output)
+        return floor, allowance
+
+
+class Known:
+    """Floors that were simulated before.
+
+    Args:
+        floors: by layer id.
+    """
+
+    def __init__(self, floors: Mapping[str, float]) -> None:
+        self._floors = floors
+
+    def step(self, played: Played) -> tuple[float, Array | None]:
+        """The floor of the next layer."""
+        return self._floors[played.op.layer], None

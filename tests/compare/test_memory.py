@@ -1,0 +1,241 @@
+"""What is remembered of the expected network between judgements: it saves work, and no figure hangs on it."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from layerdiff.compare.capture import capture
+from layerdiff.compare.expected import Expected
+from layerdiff.compare.judge import judge
+from layerdiff.compare.memory import Dense, Memory
+from layerdiff.compare.pairs import Pair
+from layerdiff.compare.playback import Played
+
+X = np.random.default_rng(0).standard_normal((1, 3, 97, 70)).astype(np.float32)
+F32, F64 = np.dtype("float32"), np.dtype("float64")
+
+
+class Shifted(nn.Module):
+    """A batch norm by hand: another rounding than torch's, and right."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x):  # noqa: D102
+        n = self.norm
+        scale = n.weight / (n.running_var + n.eps).sqrt()
+        return x * scale[:, None, None] + (n.bias - n.running_mean * scale)[:, None, None]
+
+
+def by_hand(network, *names):
+    """The network with some of its batch norms written by hand."""
+    network = copy.deepcopy(network)
+    for name in names:
+        parent, _, last = name.rpartition(".")
+        setattr(network.get_submodule(parent), last, Shifted(network.get_submodule(name)))
+    return network.eval().requires_grad_(False)
+
+
+def candidates(network):
+    """Right ones that begin to drift in two places, one that does not drift, and a wrong one."""
+    wrong = copy.deepcopy(network)
+    wrong.layer2[0].bn1.eps = 1e-3
+    return [by_hand(network, "bn1"), network, by_hand(network, "layer3.0.bn1"), wrong, by_hand(network, "layer3.0.bn1")]
+
+
+def counted(trace):
+    """The trace, and how often each of its operations ran in each precision."""
+    ran = Counter()
+
+    def told(op):
+        def run(*given):
+            ran[op.layer, given[0].dtype.name] += 1
+            return op.run(*given)
+
+        return replace(op, run=run)
+
+    return replace(trace, ops=tuple(map(told, trace.ops))), ran
+
+
+@pytest.mark.parametrize("room", [0, 3_000_000, 1 << 30], ids=["none", "some", "all"])
+def test_a_report_is_the_same_whoever_was_judged_before(make_resnet, room):
+    """With all, some or nothing remembered, every figure of every candidate is that of a judgement by itself."""
+    network = make_resnet()
+    expected = capture(network, X)
+    memory = Memory(expected, X, 0, room)
+    for candidate in candidates(network):
+        actual = capture(candidate, X)
+
+        assert judge(expected, actual, X, memory=memory) == judge(expected, actual, X)
+
+
+def test_what_is_remembered_is_not_run_again(make_resnet):
+    """The second candidate that begins to drift at the same place runs nothing of the expected network."""
+    network = make_resnet()
+    expected, ran = counted(capture(network, X))
+    memory = Memory(expected, X, 0)
+    one, other = (capture(by_hand(network, "bn1"), X) for _ in range(2))
+
+    judge(expected, one, X, memory=memory)
+    first = dict(ran)
+    judge(expected, other, X, memory=memory)
+
+    assert set(first) == {(op.layer, dtype.name) for op in expected.ops for dtype in (F32, F64)}
+    # Straight, drifting from the stem on, and on the dense probe.
+    assert first["layer4.1.conv2", "float32"] == 3
+    assert dict(ran) == first
+
+
+def test_what_was_not_walked_to_its_end_is_no_floor(make_resnet):
+    """Floors of which only the first are known are simulated again."""
+    ops = capture(make_resnet(), X).ops
+    pairs = [Pair((op,), (op,), tuple(dict.fromkeys(op.inputs))) for op in ops]
+    trace = capture(make_resnet(), X)
+
+    def floors(memory, count):
+        walk, found = Expected(ops, pairs, X, 0, None, memory), []
+        for _ in range(count):
+            walk.advance()
+            found.append(walk.floor())
+        return found
+
+    memory = Memory(trace, X, 0).of(trace, X, 0, F32)
+
+    assert floors(memory, 9) == floors(None, 9)
+    assert floors(memory, len(ops)) == floors(memory, len(ops)) == floors(None, len(ops))
+
+
+def test_where_drifting_begins_tells_floors_apart(make_resnet):
+    """Floors that began at one layer do not stand for those that began at another, or at the input."""
+    ops = capture(make_resnet(), X).ops
+    trace = capture(make_resnet(), X)
+    pairs = [Pair((op,), (op,), tuple(dict.fromkeys(op.inputs))) for op in ops]
+
+    def last(memory, start):
+        walk = Expected(ops, pairs, X, 0, None, memory)
+        for i, _ in enumerate(ops):
+            walk.advance()
+            if i == start:
+                walk.floor()
+            if start is None and i == 3:
+                walk.drift_from_start()
+        return walk.floor()
+
+    memory = Memory(trace, X, 0).of(trace, X, 0, F32)
+    starts = (10, 20, None, 50)
+    alone = [last(None, start) for start in starts]
+
+    assert [last(memory, start) for start in starts] == [last(memory, start) for start in starts] == alone
+    assert len(set(alone)) == len(alone)
+
+
+def test_memory_is_of_one_network_input_and_seed():
+    """Anything else than what it was made for is refused."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3)).eval().requires_grad_(False)
+    trace, other = capture(network, X), capture(network, X)
+    memory = Memory(trace, X, 0)
+
+    assert memory.of(trace, X.copy(), 0, F32) is memory.of(trace, X, 0, F32)
+    assert memory.of(trace, X, 0, F64) is not memory.of(trace, X, 0, F32)
+    for asked in ((other, X, 0), (trace, X + 1, 0), (trace, X, 1)):
+        with pytest.raises(ValueError, match="memory: it is of another network, input or seed"):
+            memory.of(*asked, F32)
+
+
+def test_room_is_shared_and_kept_to():
+    """What does not fit any more is not remembered, in whichever precision; what is smaller still is."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3)).eval().requires_grad_(False)
+    trace = capture(network, X)
+    memory = Memory(trace, X, 0, room=100)
+    single, double = memory.of(trace, X, 0, F32), memory.of(trace, X, 0, F64)
+    ten = np.zeros(10, np.float32)
+
+    single.keep_output("a", ten)
+    double.keep_output("a", ten.astype(np.float64))
+    double.keep_dense("b", Dense({"a": ten[:5]}, [Played(trace.ops[0], (), ten[:5])]))
+    single.keep_output("c", ten[:6])
+    single.keep_output("d", ten[:5])
+
+    assert single.output("a") is ten
+    assert double.output("a") is None
+    assert double.dense("b").given["a"].size == 5
+    assert single.output("c") is None
+    assert single.output("d").size == 5
+
+
+class Small(nn.Conv2d):
+    """Wrong on every map but that of its own size, which it gets in the network."""
+
+    size = (97, 70)
+
+    def forward(self, x):  # noqa: D102
+        y = super().forward(x)
+        return y if x.shape[2:] == self.size else y * 1.5
+
+
+class Precise(nn.Conv2d):
+    """Off by more than float64's rounding, and by less than float32's, in a channel that is dead here."""
+
+    def forward(self, x):  # noqa: D102
+        return super().forward(x) + x[:, 2:3, :1, :1] * 1e-12
+
+
+def small_net(first):
+    """One layer of one's own behind a channel that is zero."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, padding=1))
+    network[0].weight.data[2], network[0].bias.data[2] = 0, -1
+    if first is not None:
+        other = first(3, 4, 3, padding=1)
+        other.load_state_dict(network[2].state_dict())
+        network[2] = other
+    return network.eval().requires_grad_(False)
+
+
+def test_a_small_map_condemns_nothing():
+    """What is wrong on a smaller map alone, which the network never gives it, is judged at the real size."""
+    expected = capture(small_net(None), X)
+    actual = capture(small_net(Small), X)
+
+    report = judge(expected, actual, X)
+
+    assert report.verdict == "same"
+    measures = {(m.probe, m.dtype): m for m in report.layers[2].measures}
+    assert measures["dense", "float64"].size == measures["activations", "float64"].size
+
+
+def test_what_float64_alone_shows_is_seen_on_the_small_map():
+    """An error below float32's rounding in a dead channel is found, on a map that is small."""
+    expected = capture(small_net(None), X)
+    actual = capture(small_net(Precise), X)
+
+    report = judge(expected, actual, X)
+    found = {(m.probe, m.dtype): m for m in report.layers[2].measures}
+
+    assert found["dense", "float32"].ratio < 1 < found["dense", "float64"].ratio
+    assert found["dense", "float64"].size == found["dense", "float32"].size
+
+
+def test_the_small_map_is_for_the_second_precision_alone():
+    """Where float64 is judged alone its dense probe has the real shape; beside float32 it is a small map."""
+    expected = capture(small_net(None), X)
+    actual = capture(small_net(Small), X)
+    own = capture(small_net(type("Own", (nn.Conv2d,), {"forward": nn.Conv2d.forward})), X)
+
+    def sizes(trace, dtypes):
+        report = judge(expected, trace, X, dtypes=dtypes)
+        assert report.verdict == "same"
+        return {m.dtype: m.size for m in report.layers[2].measures if m.probe == "dense"}
+
+    whole = 4 * 97 * 70
+    assert sizes(own, ("float32", "float64")) == {"float32": whole, "float64": 4 * 7 * 7}
+    assert sizes(own, ("float64",)) == {"float64": whole}
+    assert sizes(actual, ("float64",)) == {"float64": whole}

@@ -13,7 +13,7 @@ from layerdiff.compare.allowance import RULES, allowance_together, is_known_toge
 from layerdiff.compare.drifting import Drifting, Known, Simulated
 from layerdiff.compare.memory import Remembered
 from layerdiff.compare.pairs import Pair
-from layerdiff.compare.playback import Playback, Played
+from layerdiff.compare.playback import Playback, Played, moved
 from layerdiff.compare.trace import INPUT, Array, Op
 from layerdiff.compare.yardstick import allowance_of, drift, noise
 
@@ -159,14 +159,14 @@ class Expected:
         if known is not None:
             self._drifting = Known(known)
             return known[last.op.layer]
-        moved: dict[str, Array] = {}
+        starts: dict[str, Array] = {}
         for one in played:
             allowance = part.allowance if one is last else allowance_of(one.op, one.inputs, one.output)
             added = noise(one.op, one.output, allowance, self._seed)
             if added is not None:
-                moved[one.op.layer] = (one.output + added).astype(one.output.dtype)
-        floor = drift(moved[last.op.layer], last.output) if last.op.layer in moved else 0.0
-        self._drifting = Simulated(self._straight.fork(moved), self._seed, {last.op.layer: floor})
+                starts[one.op.layer] = moved(one.output, added)
+        floor = drift(starts[last.op.layer], last.output) if last.op.layer in starts else 0.0
+        self._drifting = Simulated(self._straight.fork(starts), self._seed, {last.op.layer: floor})
         return floor
 
     def _known(self, moved: Hashable) -> Mapping[str, float] | None:

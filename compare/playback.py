@@ -13,7 +13,7 @@ import numpy as np
 from layerdiff.compare.bits import same_bits
 from layerdiff.compare.trace import INPUT, Array, Op
 
-__all__ = ["Playback", "Played", "play", "run", "run_and_watch"]
+__all__ = ["Playback", "Played", "moved", "play", "run", "run_and_watch"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class Playback:
     def step(self, add: Array | None = None) -> Played:
         """Run the next operation, and add to its output if asked.
 
+        Args:
+            add: of the output's shape; the sum may be written into it.
+
         Raises:
             Exception: whatever the operation raises.
         """
@@ -74,7 +77,7 @@ class Playback:
         output = self._output(op, inputs)
         self._next += 1
         if add is not None:
-            output = (output + add).astype(output.dtype)
+            output = moved(output, add)
         for layer in op.inputs:
             self._read(layer)
         if self._readers[op.layer] > 0:
@@ -106,6 +109,17 @@ class Playback:
         self._readers[layer] -= 1
         if self._readers[layer] <= 0:
             self._values.pop(layer, None)
+
+
+def moved(output: Array, add: Array) -> Array:
+    """The sum, in the precision of `output`; where `add` has it too, written into that array.
+
+    A fresh array of that size costs more than the sum.
+    """
+    if add.dtype == output.dtype and add.shape == output.shape:
+        return np.add(output, add, out=add)
+    total: Array = (output + add).astype(output.dtype)
+    return total
 
 
 def play(ops: Sequence[Op], given: Mapping[str, Array]) -> tuple[list[Played], bool]:

@@ -91,7 +91,7 @@ def map_weights(
     if runs_foreign_code([actual], expected) and not is_supervised():
         return supervised(sys.argv[1:], timeout)
     from layerdiff.compare.weights_map import map_to_json, write_map
-    from layerdiff.running import find_transfer
+    from layerdiff.weight_maps import find_transfer
 
     use_threads(threads)
     transfer, notes = find_transfer(actual, expected, weights, size)

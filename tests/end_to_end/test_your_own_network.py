@@ -19,7 +19,7 @@ from torchvision.models import resnet18
 import layerdiff as package
 from layerdiff.compare.saved import write_file
 from layerdiff.compare.weights_map import map_to_json
-from layerdiff.running import find_transfer
+from layerdiff.weight_maps import find_transfer
 
 FOLDER = Path(__file__).parent.parent / "candidates"
 RIGHT = f"{FOLDER}/residual_function_conv2_x.py:ResNet(BasicBlock, [2, 2, 2, 2])"

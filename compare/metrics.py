@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from layerdiff.compare.pieces import PIECE, flat, pieces
 from layerdiff.compare.result import Measure, Probe
 from layerdiff.compare.trace import Array
 
@@ -32,7 +33,7 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
     allowance = np.asarray(allowance, dtype=np.float64)
     with np.errstate(all="ignore"):
         found = _ordinary(expected, actual, allowance) or _extraordinary(expected, actual, allowance)
-    flat = found.flat
+    at = np.unravel_index(found.flat, expected.shape)
     return Measure(
         probe=probe,
         dtype=expected.dtype.name,
@@ -40,10 +41,10 @@ def measure(probe: Probe, expected: Array, actual: Array, allowance: Array | flo
         over=found.over,
         max_abs=found.max_abs,
         ratio=found.ratio,
-        index=tuple(int(i) for i in np.unravel_index(flat, expected.shape)),
-        expected=_finite(expected.flat[flat]),
-        actual=_finite(actual.flat[flat]),
-        allowed=float(np.nan_to_num(np.broadcast_to(allowance, expected.shape).flat[flat])),
+        index=tuple(int(i) for i in at),
+        expected=_finite(expected[at]),
+        actual=_finite(actual[at]),
+        allowed=_as_number(np.broadcast_to(allowance, expected.shape)[at]),
         nonfinite_expected=found.nonfinite[0],
         nonfinite_actual=found.nonfinite[1],
     )
@@ -69,7 +70,8 @@ class _Found(NamedTuple):
     nonfinite: tuple[int, int] = (0, 0)
 
 
-_PIECE = 1 << 15
+_FIRST = 1 << 10
+_SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 def _ordinary(expected: Array, actual: Array, allowance: Array) -> _Found | None:
@@ -77,37 +79,89 @@ def _ordinary(expected: Array, actual: Array, allowance: Array) -> _Found | None
 
     Piece by piece, so that what is computed on the way stays in the processor's cache.
     """
-    allowed = np.broadcast_to(allowance, expected.shape)
-    arrays = (expected, actual, allowed)
-    if allowance.size > 1 and all(array.flags.c_contiguous for array in arrays):
-        p, q, r = (array.reshape(-1) for array in arrays)
-    elif allowance.size == 1 and all(array.flags.c_contiguous for array in (expected, actual)):
-        p, q, r = expected.reshape(-1), actual.reshape(-1), np.broadcast_to(allowance.reshape(-1), expected.size)
-    else:
-        # In the order of the record's index, whatever the order in memory.
-        p, q, r = (array.ravel() for array in arrays)
-    over, greatest, worst, flat = 0, 0.0, -1.0, 0
-    uniform = float(r[0]) if allowance.size == 1 else None
-    error = np.empty(min(_PIECE, p.size))
-    for start in range(0, p.size, _PIECE):
-        piece = slice(start, start + _PIECE)
-        part, bound = error[: len(p[piece])], r[piece]
-        np.abs(np.subtract(q[piece], p[piece], dtype=np.float64, out=part), out=part)
-        # One look tells whether anything is out of the ordinary: a maximum is NaN or infinite if any element is.
-        largest = float(part.max())
-        if not (np.isfinite(largest) and (bound.min() if uniform is None else uniform) > 0):
+    if allowance.size == 1 and expected.dtype.kind == "f":
+        return _beside_one(flat(expected), flat(actual), float(allowance.reshape(())))
+    return _beside_each(flat(expected), flat(actual), flat(np.broadcast_to(allowance, expected.shape)))
+
+
+def _beside_one(expected: Array, actual: Array, allowed: float) -> _Found | None:
+    """`_ordinary` where the same is allowed everywhere: (size,) each.
+
+    The greatest error is then the one furthest out, and few elements can be it, or be over: a first look in the arrays'
+    own precision tells which. There a subtraction rounds by at most half of eps, and flushes to zero at most the
+    smallest normal number; so what lies below `near` is less than the greatest error by more than a quotient rounds,
+    and not over. Where a ratio underflows, or a subtraction overflows, that is not so, and more is looked at.
+    """
+    if not allowed > 0:
+        return None
+    places = list(pieces(expected.size))
+    rounded = [_largest(_apart(expected[at], actual[at])) for at in places]
+    limits = np.finfo(expected.dtype)
+    least = min(float(np.max(rounded)), float(limits.max), allowed)
+    near = least * (1 - 8 * float(limits.eps)) - 2 * float(limits.tiny)
+    if near / allowed < _SMALLEST:
+        near = -np.inf
+    over, greatest, worst, index = 0, 0.0, -1.0, 0
+    # What is NaN is not below anything.
+    for at in (place for place, high in zip(places, rounded, strict=True) if not high < near):
+        want, have = expected[at], actual[at]
+        apart = _apart(want, have)
+        chosen = np.flatnonzero(~(np.abs(apart, out=apart) < near))
+        error = np.abs(np.subtract(have[chosen], want[chosen], dtype=np.float64))
+        largest = float(error.max())
+        # A maximum is NaN or infinite if any element is.
+        if not np.isfinite(largest):
             return None
         greatest = max(greatest, largest)
-        # Nothing here is over, or further out than what was found before: end to end that is so nearly everywhere.
-        if uniform is not None and largest / uniform <= min(worst, 1.0):
+        ratios = error / allowed
+        over += int(np.count_nonzero(ratios > 1))
+        place = int(ratios.argmax())
+        if ratios[place] > worst:
+            worst, index = float(ratios[place]), at.start + int(chosen[place])
+    return _Found(over, greatest, worst, index)
+
+
+def _apart(want: Array, have: Array) -> Array:
+    """The differences in the arrays' own precision: a new array, of the size of a piece."""
+    return np.subtract(have, want)
+
+
+def _largest(apart: Array) -> float:
+    """The greatest magnitude, NaN where there is one."""
+    return max(float(apart.max()), -float(apart.min()))
+
+
+def _beside_each(expected: Array, actual: Array, allowed: Array) -> _Found | None:
+    """`_ordinary` where every element is allowed something of its own: (size,) each.
+
+    A quotient costs as much as three products, so a product says first which elements are further out than what was
+    found before: an error that is truly less than the rounded product of a bound and a number is at most their exact
+    product, and its quotient by the bound, rounded, at most the number. Beside a bound that is NaN, zero or negative
+    nothing is less. The first piece is a short one, for a number to begin with.
+    """
+    over, greatest, worst, index = 0, 0.0, -1.0, 0
+    errors, limits = np.empty((2, min(PIECE, expected.size)))
+    below = np.empty(errors.size, np.bool_)
+    for at in pieces(expected.size, first=_FIRST):
+        size, bound = at.stop - at.start, allowed[at]
+        error = np.subtract(actual[at], expected[at], dtype=np.float64, out=errors[:size])
+        largest = float(np.abs(error, out=error).max())
+        if not np.isfinite(largest):
+            return None
+        greatest = max(greatest, largest)
+        limit = np.multiply(bound, min(max(worst, 0.0), 1.0), out=limits[:size])
+        if np.less(error, limit, out=below[:size]).all():
             continue
-        ratios = np.divide(part, bound, out=part)
-        at = int(ratios.argmax())
-        ratio = float(ratios[at])
-        over += int(np.count_nonzero(ratios > 1)) if ratio > 1 else 0
-        if ratio > worst:
-            worst, flat = ratio, start + at
-    return _Found(over, greatest, worst, flat)
+        further = np.flatnonzero(~below[:size])
+        bound = bound[further]
+        if not bound.min() > 0:
+            return None
+        ratios = error[further] / bound
+        over += int(np.count_nonzero(ratios > 1))
+        place = int(ratios.argmax())
+        if ratios[place] > worst:
+            worst, index = float(ratios[place]), at.start + int(further[place])
+    return _Found(over, greatest, worst, index)
 
 
 def _extraordinary(expected: Array, actual: Array, allowance: Array) -> _Found:
@@ -136,3 +190,10 @@ def _extraordinary(expected: Array, actual: Array, allowance: Array) -> _Found:
 def _finite(value: object) -> float | None:
     number = float(value)  # type: ignore[arg-type]
     return number if np.isfinite(number) else None
+
+
+def _as_number(value: object) -> float:
+    """What is allowed, as a report holds it: NaN is nothing, and infinity the greatest number."""
+    number = float(value)  # type: ignore[arg-type]
+    most = float(np.finfo(np.float64).max)
+    return 0.0 if np.isnan(number) else min(max(number, -most), most)

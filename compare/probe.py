@@ -10,8 +10,9 @@ import numpy as np
 from layerdiff.compare.allowance import is_pair
 from layerdiff.compare.expected import Part
 from layerdiff.compare.pairs import Pair, outside_inputs
+from layerdiff.compare.pieces import flat, pieces
 from layerdiff.compare.trace import Array, Op
-from layerdiff.compare.yardstick import generator
+from layerdiff.compare.yardstick import DRAWN, generator, random_bits
 
 __all__ = ["Size", "dense_inputs", "dense_probe", "dense_shapes", "probe_shape"]
 
@@ -55,12 +56,24 @@ def dense_probe(shape: tuple[int, ...], dtype: np.dtype[Any], *, seed: int, laye
 
     Magnitudes are from 0.75 to 1.5, those of every 29th element 64 times as large: what cuts off large values shows.
     """
-    draws = generator(seed, layer, "dense").random(shape, dtype=np.float32)
-    draws -= np.float32(0.5)
-    draws += np.copysign(np.float32(0.5), draws)
-    draws *= np.float32(1.5)
-    draws.reshape(-1)[::29] *= np.float32(64)
-    return draws.astype(dtype, copy=False)
+    made = np.empty(shape, dtype)
+    source, into = generator(seed, layer, "dense"), flat(made)
+    buffer, sign = np.empty(min(DRAWN, into.size), np.float32), np.empty(min(DRAWN, into.size), np.uint32)
+    for at in pieces(into.size, first=DRAWN, length=DRAWN):
+        values, half = buffer[: at.stop - at.start], sign[: at.stop - at.start]
+        # 24 random bits, the first of which is the sign, and half as much again as can be of that sign.
+        values[...] = (random_bits(source, values.size, "<u4") ^ _SIGN).view(np.int32) >> 8
+        values *= np.float32(2**-24)
+        np.bitwise_and(values.view(np.uint32), _SIGN, out=half)
+        half |= _HALF
+        values += half.view(np.float32)
+        values *= np.float32(1.5)
+        values[-at.start % 29 :: 29] *= np.float32(64)
+        into[at] = values
+    return made
+
+
+_SIGN, _HALF = np.uint32(1 << 31), np.float32(0.5).view(np.uint32)
 
 
 def probe_shape(pair: Pair, shape: tuple[int, ...], size: Size) -> tuple[int, ...]:

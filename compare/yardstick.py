@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from layerdiff.compare.allowance import RULES, Call
+from layerdiff.compare.pieces import PIECE, flat, pieces
 from layerdiff.compare.playback import Playback
 from layerdiff.compare.trace import Array, Op
 
-__all__ = ["Step", "allowance_of", "drift", "generator", "noise", "walk"]
+__all__ = ["DRAWN", "Step", "allowance_of", "drift", "generator", "noise", "random_bits", "walk"]
 
 
 @dataclass(frozen=True)
@@ -64,23 +65,49 @@ def allowance_of(op: Op, inputs: tuple[Array, ...], output: Array) -> Array | No
 
 
 def noise(op: Op, output: Array, allowance: Array | None, seed: int) -> Array | None:
-    """Random amounts up to the allowance for every element of the output; None where nothing is allowed, or known."""
+    """Random amounts up to the allowance for every element of the output; None where nothing is allowed, or known.
+
+    Uniform over 65,536 steps from minus the allowance to one step below it: their mean square is a third of the
+    allowance's square, as that of any number between would be, to within 2^-31 of it.
+    """
     if allowance is None or not allowance.any():
         return None
-    draws = generator(seed, op.layer, "drift").random(output.shape, dtype=np.float32)
-    draws *= 2
-    draws -= 1
-    if output.dtype == draws.dtype:
-        # In the output's precision: a random amount need not be known to more digits.
-        return np.multiply(draws, allowance, out=draws, casting="same_kind")
-    moved: Array = draws * allowance
+    # In float32 for float32: a random amount need not be known to more digits.
+    moved = np.empty(output.shape, output.dtype if output.dtype == np.float32 else np.float64)
+    source = generator(seed, op.layer, "drift")
+    into, limits = flat(moved), flat(np.broadcast_to(allowance, output.shape))
+    buffer = np.empty(min(DRAWN, into.size))
+    for at in pieces(into.size, first=DRAWN, length=DRAWN):
+        amount = buffer[: at.stop - at.start]
+        amount[...] = random_bits(source, amount.size, "<i2")
+        amount *= 2.0**-15
+        amount *= limits[at]
+        into[at] = amount
     return moved
 
 
+DRAWN = 2 * PIECE
+"""Elements that are drawn at once: a whole number of eight bytes, so that no draw depends on it."""
+
+
 def drift(moved: Array, straight: Array) -> float:
-    """The greatest distance between two arrays of one shape."""
-    apart = np.subtract(moved, straight)
-    return max(float(apart.max()), -float(apart.min()))
+    """The greatest distance between two arrays of one shape; NaN where any is."""
+    have, want = flat(moved), flat(straight)
+    buffer = np.empty(min(PIECE, want.size), np.result_type(have, want))
+    ends = []
+    for at in pieces(want.size):
+        apart = np.subtract(have[at], want[at], out=buffer[: at.stop - at.start])
+        ends += [apart.max(), -apart.min()]
+    return abs(float(np.max(ends)))
+
+
+def random_bits(source: np.random.Generator, count: int, dtype: str) -> Array:
+    """`count` whole numbers of random bits: (count,) of `dtype`, which names its order of bytes, as in "<i2".
+
+    Of each eight bytes drawn, the lowest come first, on every machine.
+    """
+    words = source.bit_generator.random_raw(-(-count * np.dtype(dtype).itemsize // 8))
+    return words.astype("<u8", copy=False).view(dtype)[:count]
 
 
 def generator(seed: int, layer: str, purpose: str) -> np.random.Generator:

@@ -23,8 +23,9 @@ from __future__ import annotations
 import numpy as np
 
 from layerdiff.compare.allowance.rule import Array, smallest_normal, unit_roundoff
+from layerdiff.compare.pieces import PIECE, pieces
 
-__all__ = ["CONSTANT", "WHY", "accumulation_scale", "window_norms"]
+__all__ = ["CONSTANT", "WHY", "accumulation_line", "accumulation_scale", "row_norms", "window_norms"]
 
 CONSTANT = 4.0
 WHY = "measured: no kernel errs by more than 1.12, two may err in opposite directions, and a margin of 1.8"
@@ -47,12 +48,41 @@ def accumulation_scale(
         dtype: the one that was computed in.
         bias: broadcasting against the result; None where there is none.
     """
-    terms, size = n, weight_norm * patch_norm
-    if bias is not None:
-        terms, size = n + 1, size + np.abs(bias.astype(np.float64))
-    # A product that underflows loses at most the smallest normal number, however small it was.
-    scale: Array = unit_roundoff(dtype) * np.sqrt(terms) * size + n * smallest_normal(dtype)
+    slope, rest = accumulation_line(n, weight_norm, dtype, bias=bias)
+    scale: Array = slope * patch_norm + rest
     return scale
+
+
+def accumulation_line(
+    n: int,
+    weight_norm: Array | float,
+    dtype: np.dtype[np.floating],
+    *,
+    bias: Array | None = None,
+    times: float = 1.0,
+) -> tuple[Array | float, Array | float]:
+    """`accumulation_scale`, `times` as much, as a straight line over ‖x‖: its slope, and what it is at 0.
+
+    Args:
+        n: the number of products.
+        weight_norm: ‖w‖₂.
+        dtype: the one that was computed in.
+        bias: broadcasting against `weight_norm`; None where there is none.
+        times: the factor.
+    """
+    one = times * unit_roundoff(dtype) * np.sqrt(n if bias is None else n + 1)
+    # A product that underflows loses at most the smallest normal number, however small it was.
+    underflow = times * n * smallest_normal(dtype)
+    return one * weight_norm, underflow if bias is None else one * np.abs(bias.astype(np.float64)) + underflow
+
+
+def row_norms(rows: Array) -> Array:
+    """The Euclidean norm of every row: (rows,) float64 for (rows, n)."""
+    found, step = np.empty(len(rows)), max(1, PIECE // max(1, rows.shape[1]))
+    for at in pieces(len(rows), first=step, length=step):
+        wide = rows[at].astype(np.float64)
+        found[at] = np.vecdot(wide, wide)
+    return np.sqrt(found, out=found)
 
 
 def window_norms(

@@ -14,25 +14,36 @@ Source: Ioffe & Szegedy 2015, algorithm 1; torch.nn.BatchNorm2d for the form.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from layerdiff.compare.allowance.rule import Array, Call, Rule, smallest_normal, unit_roundoff
+from layerdiff.compare.pieces import PIECE, pieces
 
 __all__ = ["BATCH_NORM", "batch_norm_scale", "stretch"]
 
 
-def batch_norm_scale(call: Call) -> Array:
-    """u·((|x| + |m|)·|s| + |β|): (n, c, h, w) float64."""
+def batch_norm_scale(call: Call, times: float = 1.0) -> Array:
+    """u·((|x| + |m|)·|s| + |β|), `times` as much: (n, c, h, w) float64.
+
+    As |x| times one number for each channel, and another one added.
+    """
     (x,) = call.inputs
-    dtype = x.dtype
-    beta = _column(call, "bias") if "bias" in call.parameters else 0.0
-    slope = stretch(call)
-    scale = np.abs(x, dtype=np.float64)
-    scale += np.abs(_column(call, "running_mean"))
-    scale *= slope
-    scale += np.abs(beta)
-    scale *= unit_roundoff(dtype)
-    scale += smallest_normal(dtype) * (1 + slope)
+    roundoff, slope = times * unit_roundoff(x.dtype), stretch(call)
+    beta = np.abs(_column(call, "bias")) if "bias" in call.parameters else 0.0
+    rest = roundoff * (np.abs(_column(call, "running_mean")) * slope + beta)
+    rest += times * smallest_normal(x.dtype) * (1 + slope)
+    slope = roundoff * slope
+    scale = np.empty(x.shape)
+    channels = max(1, PIECE // max(1, math.prod(x.shape[2:])))
+    for image, into in zip(x, scale, strict=True):
+        for at in pieces(len(image), first=channels, length=channels):
+            part = into[at]
+            part[...] = image[at]
+            np.abs(part, out=part)
+            part *= slope[0, at]
+            part += rest[0, at]
     return scale
 
 
@@ -59,4 +70,6 @@ def _applies(call: Call) -> bool:
     )
 
 
-BATCH_NORM = Rule(batch_norm_scale, 14.0, "counted: each implementation makes at most 7 roundings", _applies)
+BATCH_NORM = Rule(
+    batch_norm_scale, 14.0, "counted: each implementation makes at most 7 roundings", _applies, takes_times=True
+)

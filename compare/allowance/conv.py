@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from layerdiff.compare.allowance.accumulation import CONSTANT, WHY, accumulation_scale, window_norms
+from layerdiff.compare.allowance.accumulation import CONSTANT, WHY, accumulation_line, row_norms, window_norms
 from layerdiff.compare.allowance.rule import Array, Call, Rule, is_pair
 
 __all__ = ["CONV2D", "conv2d_scale"]
 
 
-def conv2d_scale(call: Call) -> Array:
-    """u·√n·‖w_o‖·‖patch‖ for output channel o and window patch: (n, c_out, h_out, w_out) float64."""
+def conv2d_scale(call: Call, times: float = 1.0) -> Array:
+    """u·√n·‖w_o‖·‖patch‖, `times` as much, for output channel o and window patch: (n, c_out, h_out, w_out) float64."""
     (x,), weight = call.inputs, call.parameters["weight"]
     groups = int(call.attributes["groups"])
     batch, c_in, h, w = x.shape
@@ -25,12 +25,13 @@ def conv2d_scale(call: Call) -> Array:
         dilation=call.attributes["dilation"],
         size=(call.output.shape[2], call.output.shape[3]),
     )
-    shape = (groups, c_out // groups, 1, 1)
-    norms = np.sqrt(np.einsum("oikl,oikl->o", weight, weight, dtype=np.float64)).reshape(shape)
-    bias = call.parameters.get("bias")
-    scale = accumulation_scale(
-        c_group * kh * kw, norms, patches[:, :, None], x.dtype, bias=None if bias is None else bias.reshape(shape)
-    )
+    n = c_group * kh * kw
+    norms = row_norms(weight.reshape(c_out, n))
+    slope, rest = accumulation_line(n, norms, x.dtype, bias=call.parameters.get("bias"), times=times)
+    # slope·‖patch‖ + rest·1 for all filters and windows at once: a product of two thin matrices, one pass over memory.
+    filters = np.stack([slope, np.broadcast_to(rest, c_out)], axis=-1).reshape(groups, c_out // groups, 2)
+    windows = np.stack([patches, np.ones_like(patches)], axis=2).reshape(batch, groups, 2, -1)
+    scale: Array = np.matmul(filters, windows)
     return scale.reshape(call.output.shape)
 
 
@@ -61,4 +62,4 @@ def _applies(call: Call) -> bool:
     )
 
 
-CONV2D = Rule(conv2d_scale, CONSTANT, WHY, _applies)
+CONV2D = Rule(conv2d_scale, CONSTANT, WHY, _applies, takes_times=True)

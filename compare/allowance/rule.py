@@ -42,16 +42,23 @@ class Rule:
         why: where the constant comes from, in a sentence.
         applies: whether a call has all that `scale` looks at, in the form in which it looks at it; shapes and
             attributes only, so that it costs nothing. Somebody's own class need not have it.
+        takes_times: whether `scale` takes a factor as well, `times`, and multiplies what is small by it, for kinds
+            of large outputs: a pass over one costs as much as all the rest.
     """
 
-    scale: Callable[[Call], Array]
+    scale: Callable[..., Array]
     constant: float
     why: str
     applies: Callable[[Call], bool] = lambda call: True
+    takes_times: bool = False
 
     def allowance(self, call: Call) -> Array | None:
         """The largest |actual - expected| that rounding explains, for each element of the output; None: not known."""
-        return self.constant * self.scale(call) if self.applies(call) else None
+        return self.allowed(call) if self.applies(call) else None
+
+    def allowed(self, call: Call) -> Array:
+        """The same for a call to which the rule applies."""
+        return self.scale(call, times=self.constant) if self.takes_times else self.constant * self.scale(call)
 
 
 def is_pair(value: object) -> bool:

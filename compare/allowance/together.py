@@ -54,8 +54,7 @@ def allowance_together(played: Sequence[Played], rules: Mapping[str, Rule]) -> A
         return None
     allowed: dict[str, Array] = {}
     for one in played:
-        rule = rules[one.op.kind]
-        own = rule.constant * rule.scale(_call(one))
+        own = rules[one.op.kind].allowed(_call(one))
         if any(layer in allowed for layer in one.op.inputs):
             before = [
                 np.broadcast_to(allowed[layer] if layer in allowed else np.float64(0), array.shape)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from layerdiff.handwritten._checks import check_channels, check_groups, check_image_batch
 from layerdiff.handwritten.geometry import Size, Window, pair
+from layerdiff.handwritten.torch_windows import padded
 
 __all__ = ["Conv2d"]
 
@@ -92,15 +92,14 @@ class Conv2d(nn.Module):
 
 
 def _patches(x: Tensor, window: Window, h_out: int, w_out: int) -> Tensor:
-    """What each tap of the window meets, wherever the window stands: (c, kh*kw, n, h_out, w_out), a copy.
+    """What each tap of the window meets, wherever the window stands: (c, kh*kw, n, h_out, w_out).
 
     A slice for each tap reads whole rows of the image; to gather each window for itself reads a few values at a time,
-    and takes four times as long there and back.
+    and takes four times as long there and back. What a single tap meets is a view: a 1x1 convolution copies nothing.
     """
-    (top, left), (kh, kw) = window.padding, window.kernel_size
-    bottom, right = window.padding_after((x.shape[2], x.shape[3]), (h_out, w_out))
-    padded = pad(x, (left, right, top, bottom)).transpose(0, 1)
-    (step_h, step_w), (apart_h, apart_w) = window.stride, window.dilation
+    image = padded(x, window, (h_out, w_out)).transpose(0, 1)
+    (kh, kw), (step_h, step_w), (apart_h, apart_w) = window.kernel_size, window.stride, window.dilation
     rows = [slice(p * apart_h, p * apart_h + (h_out - 1) * step_h + 1, step_h) for p in range(kh)]
     columns = [slice(q * apart_w, q * apart_w + (w_out - 1) * step_w + 1, step_w) for q in range(kw)]
-    return torch.stack([padded[:, :, row, column] for row in rows for column in columns], dim=1)
+    met = [image[:, :, row, column] for row in rows for column in columns]
+    return torch.stack(met, dim=1) if len(met) > 1 else met[0].unsqueeze(1)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from layerdiff.handwritten.geometry import Window
-from layerdiff.handwritten.torch_conv import Conv2d
+from layerdiff.handwritten.torch_conv import Conv2d, _patches
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -58,6 +58,16 @@ def test_keeps_the_dtype(dtype):
     """A float32 network computes in float32, a float64 one in float64."""
     layer = Conv2d(2, 3, 3, padding=1).to(dtype)
     assert layer(torch.zeros(1, 2, 4, 5, dtype=dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_1x1_convolution_copies_no_patches(stride):
+    """What its only tap meets lies in the image itself, and the image stays what a hook saw."""
+    x = torch.randn(1, 3, 5, 5)
+    before = x.clone()
+    assert _patches(x, Window((1, 1), (stride, stride)), 4 // stride + 1, 4 // stride + 1).data_ptr() == x.data_ptr()
+    Conv2d(3, 3, 1, stride=stride)(x)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -33,6 +33,15 @@ def test_eval_mode_normalises_by_the_running_statistics(assert_within, norm_boun
     assert torch.equal(ours.running_mean, theirs.running_mean)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_the_input_stays_what_a_hook_saw(training):
+    """The steps are taken in an array of the layer's own."""
+    x = torch.randn(2, 7, 5, 3)
+    before = x.clone()
+    twins(7)[0].float().train(training)(x)
+    assert torch.equal(x, before)
+
+
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(
     shapes=st.lists(

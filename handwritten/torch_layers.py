@@ -37,8 +37,8 @@ class ReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape and dtype of numbers in, the same out."""
-        # `x` where it is above 0, else 0. Unlike `clamp`'s or `maximum`'s, the gradient at 0 is 0, and unlike a
-        # product with `x > 0` it takes no NaN from infinity; one that was there passes through. All as in torch.
+        # `x` where it is above 0, else 0; NaN stays. Its gradient is torch's: 0 at 0, where `maximum`'s is a half, and
+        # it passes through NaN, where `clamp`'s is 0. A product with `x > 0` would make NaN of infinity.
         return torch.threshold(x, 0, 0)
 
 

@@ -114,16 +114,22 @@ def capture_expected(subject: Subject, *, until: str | None, keep: bool = False,
 def handwritten_network(kind: str, subject: Subject, *, grade: Grade = "gemm") -> tuple[Any, str]:
     """The handwritten network of one kind with the subject's weights, and what it is in words."""
     if kind == "torch":
+        import torch
+
         from layerdiff.handwritten import torch_resnet
         from layerdiff.reference import state_dict
 
-        network = torch_resnet.build(subject.architecture)
-        network.load_state_dict(state_dict(subject.weights), strict=True)
+        # It takes the tensors of the state dict for its own, and draws none that they would replace.
+        with torch.device("meta"):
+            network = torch_resnet.build(subject.architecture)
+        network.load_state_dict(state_dict(subject.weights), strict=True, assign=True)
         return network.eval().requires_grad_(False), f"handwritten torch {subject.architecture}"
     from layerdiff.handwritten import numpy_resnet
+    from layerdiff.handwritten.configurations import configuration
     from layerdiff.reference import expected_tensors
 
-    twin = numpy_resnet.build(subject.architecture, grade=grade)
+    # Not `build`, which draws what is loaded a line below.
+    twin = numpy_resnet.ResNet(configuration(subject.architecture), grade=grade)
     shapes = expected_tensors(subject.architecture)
     lacking = {name: np.zeros(shapes[name], dtype=np.float32) for name in subject.weights.missing}
     twin.load_state_dict({**subject.weights.state, **lacking})

@@ -15,6 +15,7 @@ from layerdiff.reference import (
     torchvision_model,
     weights_record,
 )
+from layerdiff.reference.architectures import blank_network
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -25,6 +26,17 @@ def test_expected_tensors_are_those_of_torchvision(name):
     expected = [(key, tuple(value.shape)) for key, value in theirs.items() if value.is_floating_point()]
 
     assert expected == list(expected_tensors(name).items())
+
+
+def test_each_blank_network_is_one_of_its_own():
+    """What is done to one (hooks, modes, other layers) is not seen in the next."""
+    first = blank_network("resnet18")
+    first.fc, first.conv1.stride, expected = torch.nn.Identity(), (1, 1), expected_tensors("resnet18")
+    second = blank_network("resnet18")
+
+    assert second.conv1.stride == (2, 2)
+    assert {key for key in second.state_dict() if "num_batches" not in key} == set(expected)
+    assert not {id(value) for value in first.parameters()} & {id(value) for value in second.parameters()}
 
 
 def test_model_computes_what_torchvision_computes(resnet18):

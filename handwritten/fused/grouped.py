@@ -78,9 +78,7 @@ def by_groups(
         return [
             copy(part, patches.reshape(part.shape)),
             *product(patches.reshape(groups, rows, depth), weights, target, every, pieces),
-            *finish.calls(
-                raw.reshape(there.shape), there, slice(None), None if identity is None else identity[band.index]
-            ),
+            *finish.calls(raw.reshape(there.shape), there, None if identity is None else identity[band.index]),
         ]
 
     shop.by_bands(bands, make)

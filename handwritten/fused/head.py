@@ -43,7 +43,7 @@ def head(shop: Workshop, parts: Parts[Any], image: Image, means: Array, logits: 
         own = slice(columns.start * blocks.columns, columns.stop * blocks.columns)
         parts_of_sums = shop.scratch(thread, "pieces", scratch_size(shop.images, weights))
         return [
-            *product(means, weights, logits, columns, parts_of_sums),
+            *product(means, weights, logits[:, own], columns, parts_of_sums),
             call(np.add, logits[:, own], bias[own], out=logits[:, own]),
         ]
 

@@ -116,14 +116,13 @@ def _on_band(
 ) -> list[Call]:
     """The product for one band, and what follows: in place, unless the result lies unevenly or is the identity."""
     size = weights.blocks.columns
-    channels = slice(columns.start * size, columns.stop * size)
+    first, last = columns.start * size, columns.stop * size
+    out = out[..., first:last]
     target = as_pixels(out)
-    raw = target if target.ndim == left.ndim == 2 and identity is None else None
+    raw = target if out.flags.c_contiguous and left.ndim == 2 and identity is None else None
     if raw is None:
-        raw = shop.scratch(thread, "raw", out.size).reshape(*left.shape[:-1], weights.columns)
+        raw = shop.scratch(thread, "raw", out.size).reshape(*left.shape[:-1], last - first)
     pieces = shop.scratch(thread, "pieces", scratch_size(int(np.prod(left.shape[:-1])), weights))
     there = out if raw is target else raw.reshape(out.shape)
-    return [
-        *product(left, weights, raw, columns, pieces),
-        *finish.calls(there, out, channels, identity),
-    ]
+    passed = None if identity is None else identity[..., first:last]
+    return [*product(left, weights, raw, columns, pieces), *finish.of(first, last).calls(there, out, passed)]

@@ -65,7 +65,7 @@ def product(left: Array, weights: Weights, out: Array, columns: slice, scratch: 
     Args:
         left: (*lead, rows, depth); the last axis contiguous.
         weights: of (*lead, depth, columns); leading axes of one serve all of `left`'s.
-        out: (*lead, rows, columns); the last axis contiguous.
+        out: (*lead, rows, columns of these blocks); the last axis contiguous.
         columns: which blocks of columns.
         scratch: flat, `scratch_size` values.
     """
@@ -88,14 +88,13 @@ def _whole(left: Array, weights: Weights, out: Array, height: int, columns: slic
     a = np.moveaxis(a, -2, 0)[..., None, :, :]  # (pieces, *lead, row blocks, 1, height, depth/pieces)
     b = np.moveaxis(right, -4, 0)[..., None, :, :, :]  # (pieces, *lead, 1, column blocks, depth/pieces, width)
     b = b[(slice(None), *(None,) * (a.ndim - b.ndim))]  # leading axes that the weights lack
-    first, count = columns.indices(weights.column_blocks)[0] * width, right.shape[-3] * width
-    target = out[..., first : first + count]
+    count = right.shape[-3] * width
     if pieces == 1:
-        return [call(np.matmul, a[0], b[0], out=_blocked(target, height, width))]
+        return [call(np.matmul, a[0], b[0], out=_blocked(out, height, width))]
     step = _at_a_time(pieces * left[..., 0].size * width, weights)
     calls: list[Call] = []
     for i in range(0, count // width, step):
-        own = target[..., i * width : (i + step) * width]
+        own = out[..., i * width : (i + step) * width]
         parts = scratch[: pieces * own.size].reshape(pieces, *own.shape)
         calls.append(call(np.matmul, a, b[..., i : i + step, :, :], out=_blocked(parts, height, width)))
         calls += _add_up(parts, own)

@@ -42,24 +42,26 @@ class Finish:
     shifted: bool = False
     rectified: bool = True
 
-    def calls(self, raw: Array, out: Array, columns: slice, identity: Array | None = None) -> list[Call]:
-        """From `raw` to `out`, (..., channels) of the same shape, possibly the same array; only the `columns`.
+    def calls(self, raw: Array, out: Array, identity: Array | None = None) -> list[Call]:
+        """From `raw` to `out`, (..., channels) of the same shape, possibly the same array.
 
         Args:
-            raw: the products.
+            raw: the products, which may be overwritten.
             out: where the result goes.
-            columns: the channels at work.
             identity: what passed by the block and is added before the rectifier.
         """
-        raw, out = raw[..., columns], out[..., columns]
-        calls = [] if identity is None else [call(np.add, raw, identity[..., columns], out=out)]
+        # Where `out` lies among the channels of other threads, it is touched once: its lines change hands.
+        between = out if out.flags.c_contiguous else raw
+        calls = [] if identity is None else [call(np.add, raw, identity, out=between)]
         pixels = _together(raw.shape[-2], raw.shape[-1] * raw.itemsize)
-        bias, least = (np.tile(values[columns], (pixels, 1)) for values in (self.bias, self.least))
-        raw, out = (_by_pixels(values, pixels) for values in (raw, out))
+        bias, least = (np.tile(values, (pixels, 1)) for values in (self.bias, self.least))
+        raw, out, between = (_by_pixels(values, pixels) for values in (raw, out, between))
         if self.shifted:
             return [call(np.maximum, raw, least, out=out)]
-        calls.append(call(np.add, out if calls else raw, bias, out=out))
-        return [*calls, call(np.maximum, out, least, out=out)] if self.rectified else calls
+        if not self.rectified:
+            return [*calls, call(np.add, between if calls else raw, bias, out=out)]
+        calls.append(call(np.add, between if calls else raw, bias, out=between))
+        return [*calls, call(np.maximum, between, least, out=out)]
 
     def of(self, first: int, last: int) -> Finish:
         """The same for some of the channels."""

@@ -52,7 +52,7 @@ def stem(
         there = out.inside[band.index]
         return [
             *_largest_of_three(np.moveaxis(pooled[slice(*band.images)], 1, 0), np.moveaxis(there, 1, 0), *band.rows),
-            *finish.calls(there, there, slice(None)),
+            *finish.calls(there, there),
         ]
 
     shop.by_bands(shop.bands(out.height, out.width), pool, local=True)

@@ -158,14 +158,14 @@ class _Job:
         """From `values` to the output: the blocks `columns` of each group's channels."""
         shop, groups, m = self.shop, self.kernel.groups, self.m
         points, tiles, _ = values.shape
-        width = self.weights.columns
+        block = self.weights.blocks.columns
+        width = (columns.stop - columns.start) * block
+        first, last = (columns.start * block, columns.stop * block) if groups == 1 else (0, groups * width)
         products = shop.scratch(thread, "tiles", points * tiles * width * groups).reshape(points, tiles, groups, width)
         pieces = shop.scratch(thread, "pieces", scratch_size(points * groups * tiles, self.weights))
         left = values.reshape(points, tiles, groups, -1).swapaxes(1, 2)
         calls = product(left, self.weights, products.swapaxes(1, 2), columns, pieces)
-        block = self.weights.blocks.columns
-        first, last = (columns.start * block, columns.stop * block) if groups == 1 else (0, groups * width)
-        flat = products.reshape(points, tiles, groups * width)[..., first:last]
+        flat = products.reshape(points, tiles, groups * width)
         back = shop.scratch(thread, "back", tiles * m * m * (last - first)).reshape(tiles, m * m, last - first)
         matrix = _rounded(m, self.out.dtype)[1]
         calls.append(call(np.matmul, matrix, _in_columns(flat.swapaxes(0, 1)), out=_in_columns(back)))
@@ -185,7 +185,7 @@ class _Job:
                 shape = (images, r1 - r0, high, c1 - c0, wide, -1)
                 to = self.out[area].reshape(shape)
                 passed = None if self.identity is None else self.identity[area].reshape(shape)[..., first:last]
-                calls += self.finish.of(first, last).calls(part, to[..., first:last], slice(None), passed)
+                calls += self.finish.of(first, last).calls(part, to[..., first:last], passed)
         return calls
 
     def _tiles_of_image(self) -> Array:

@@ -70,8 +70,9 @@ def convolve(shop: Workshop, kernel: Kernel, image: Image, out: Array, following
         before, left = rows(band, thread)
         target = out[band.index].reshape(left.shape[1], kernel.groups, columns, copy=False).swapaxes(0, 1)
         pieces = shop.scratch(thread, "pieces", scratch_size(left.shape[0] * left.shape[1], weights))
-        after = following.calls(out, band.index, _channels(weights, some, kernel.groups))
-        return [*before, *product(left, weights, target, some, pieces), *after]
+        own = _channels(weights, some, kernel.groups)
+        after = following.calls(out, band.index, own)
+        return [*before, *product(left, weights, target[..., own], some, pieces), *after]
 
     if splits:
         shop.by_columns(

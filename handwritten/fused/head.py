@@ -17,6 +17,7 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = ["head"]
 
 _SHARES = 4
+_WIDTH = 64  # channels averaged at a time: threads share them out as they do those of the last products
 _PIECE = 128  # terms of a sum: short sums added up round less than one long sum
 
 
@@ -31,7 +32,17 @@ def head(shop: Workshop, parts: Parts[Any], image: Image, means: Array, logits: 
         logits: (n, classes), where the result goes.
     """
     count = np.asarray(image.height * image.width, dtype=shop.dtype)
-    shop.alone([call(np.add.reduce, image.inside, axis=(1, 2), out=means), call(np.divide, means, count, out=means)])
+    width = next(w for w in (_WIDTH, image.channels) if image.channels % w == 0)
+
+    def average(blocks: slice, thread: int) -> list[Call]:
+        own = slice(blocks.start * width, blocks.stop * width)
+        there = means[:, own]
+        return [
+            call(np.add.reduce, image.inside[..., own], axis=(1, 2), out=there),
+            call(np.divide, there, count, out=there),
+        ]
+
+    shop.by_columns(image.channels // width, average)
     shop.say("avgpool", "sum over the pixels", "one row for each pixel")
     classes = len(parts.weight)
     pieces = image.channels // _PIECE if image.channels % _PIECE == 0 else 1

@@ -1,7 +1,7 @@
 """A 1x1 convolution is one matrix product: (pixels, channels in) times (channels in, channels out).
 
 With the channels last the pixels already are the rows of that matrix, so nothing is copied. A stride of 2 leaves out
-every other pixel and row: the same product on a slice.
+every other pixel and row: the same product on a copy of the others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layerdiff.handwritten.fused.bands import Band
 from layerdiff.handwritten.fused.blocks import Blocks, cut_product, is_late
-from layerdiff.handwritten.fused.calls import Call
+from layerdiff.handwritten.fused.calls import Call, copy
 from layerdiff.handwritten.fused.folding import Kernel
 from layerdiff.handwritten.fused.images import Image, as_pixels
 from layerdiff.handwritten.fused.products import Weights, product, scratch_size
@@ -41,10 +41,19 @@ def pointwise(
         identity: alike, what is added before the rectifier.
     """
     taken = image.inside[:, :: kernel.stride, :: kernel.stride]
+
+    def rows(band: Band, thread: int) -> tuple[list[Call], Array]:
+        part = taken[band.index]
+        if kernel.stride == 1:
+            return [], as_pixels(part)
+        # Rows that lie apart are blocks of their own, and small ones are slow.
+        laid = shop.scratch(thread, "patches", part.size)
+        return [copy(part, laid.reshape(part.shape))], laid.reshape(-1, image.channels)
+
     blocks = add_product(
         shop,
         kernel.name,
-        lambda band, thread: ([], as_pixels(taken[band.index])),
+        rows,
         lambda: kernel.weight[:, :, 0, 0].T,
         finish,
         out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from layerdiff.handwritten.fused.convolution import convolve, framed_for
@@ -19,7 +20,7 @@ def residual(shop: Workshop, block: Block[Kernel], x: Image) -> Image:
     now = x
     finish: Finish | None = None
     for kernel, following in pairwise(block.convolutions):
-        now, finish = _inner(shop, kernel, following, now)
+        now, finish = _inner(shop, kernel, following, now, _role(shop, block))
     last = block.convolutions[-1]
     if finish is not None and finish.shifted:
         last = carried(last, shift_of(finish))
@@ -27,7 +28,9 @@ def residual(shop: Workshop, block: Block[Kernel], x: Image) -> Image:
         convolve(shop, last, now, finish_of(last, shop.dtype), x.inside, x.inside)
         return x
     out = _fresh(shop, block, now.height, now.width, last.out_channels)
-    convolve(shop, block.projection, x, finish_of(block.projection, shop.dtype, rectified=False), out.inside)
+    # Both are added up, so one bias is enough.
+    last = replace(last, bias=last.bias + block.projection.bias)
+    convolve(shop, block.projection, x, replace(finish_of(block.projection, shop.dtype), bare=True), out.inside)
     convolve(shop, last, now, finish_of(last, shop.dtype), out.inside, out.inside)
     return out
 
@@ -44,14 +47,19 @@ def _fresh(shop: Workshop, block: Block[Kernel], height: int, width: int, channe
     return framed_for(shop, block.convolutions[-1], height, width, channels)
 
 
-def _inner(shop: Workshop, kernel: Kernel, following: Kernel, x: Image) -> tuple[Image, Finish]:
+def _role(shop: Workshop, block: Block[Kernel]) -> str:
+    """Threads have two images inside of blocks by turns, so that one may begin a block while another ends the last."""
+    return f"inner {int(block.name.rpartition('.')[2]) % min(shop.threads, 2)}"
+
+
+def _inner(shop: Workshop, kernel: Kernel, following: Kernel, x: Image, role: str) -> tuple[Image, Finish]:
     """A convolution that is not the last one."""
     finish = finish_of(kernel, shop.dtype, shifted=shop.tricks.shifted and not following.padding)
     height, width = kernel.output_size(x.height), kernel.output_size(x.width)
     if following.padding:
-        image = framed_for(shop, following, height, width, kernel.out_channels, role="inner")
+        image = framed_for(shop, following, height, width, kernel.out_channels, role=role)
     else:
-        room = shop.shared("inner", shop.images, height, width, kernel.out_channels)
+        room = shop.shared(role, shop.images, height, width, kernel.out_channels)
         image = Image(room, 0, height, width)
     convolve(shop, kernel, x, finish, image.inside)
     return image, finish

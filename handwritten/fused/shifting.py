@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from layerdiff.handwritten.fused.calls import Call, call
+from layerdiff.handwritten.fused.calls import Call, call, copy
 from layerdiff.handwritten.fused.folding import Kernel
 from layerdiff.handwritten.numpy_ops._arrays import Array
 
@@ -34,13 +34,13 @@ class Finish:
         bias: (c,).
         least: (c,): what the rectifier lets nothing fall below, zero or -bias.
         shifted: whether the bias is left to the next convolution.
-        rectified: whether there is a rectifier.
+        bare: whether there is neither, and the products are all.
     """
 
     bias: Array
     least: Array
     shifted: bool = False
-    rectified: bool = True
+    bare: bool = False
 
     def calls(self, raw: Array, out: Array, identity: Array | None = None) -> list[Call]:
         """From `raw` to `out`, (..., channels) of the same shape, possibly the same array.
@@ -50,6 +50,10 @@ class Finish:
             out: where the result goes.
             identity: what passed by the block and is added before the rectifier.
         """
+        if self.bare and identity is None:
+            return [] if out is raw else [copy(raw, out)]
+        if self.bare and identity is not None:
+            return [call(np.add, raw, identity, out=out)]
         # Where `out` lies among the channels of other threads, it is touched once: its lines change hands.
         between = out if out.flags.c_contiguous else raw
         calls = [] if identity is None else [call(np.add, raw, identity, out=between)]
@@ -58,8 +62,6 @@ class Finish:
         raw, out, between = (_by_pixels(values, pixels) for values in (raw, out, between))
         if self.shifted:
             return [call(np.maximum, raw, least, out=out)]
-        if not self.rectified:
-            return [*calls, call(np.add, between if calls else raw, bias, out=out)]
         calls.append(call(np.add, between if calls else raw, bias, out=between))
         return [*calls, call(np.maximum, between, least, out=out)]
 
@@ -85,10 +87,10 @@ def _by_pixels(values: Array, pixels: int) -> Array:
     return view
 
 
-def finish_of(kernel: Kernel, dtype: np.dtype[np.floating], *, shifted: bool = False, rectified: bool = True) -> Finish:
+def finish_of(kernel: Kernel, dtype: np.dtype[np.floating], *, shifted: bool = False) -> Finish:
     """What follows the products of `kernel`, computed in `dtype`."""
     bias = kernel.bias.astype(dtype)
-    return Finish(bias, -bias if shifted else np.zeros_like(bias), shifted, rectified)
+    return Finish(bias, -bias if shifted else np.zeros_like(bias), shifted)
 
 
 def shift_of(finish: Finish) -> NDArray[np.float64]:

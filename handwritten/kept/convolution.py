@@ -52,7 +52,7 @@ def convolve(shop: Workshop, kernel: Kernel, image: Image, out: Array, following
     m = _tile(shop, kernel, image.height, image.width)
     if m:
         zeros = np.zeros(kernel.out_channels, dtype=shop.dtype)
-        winograd(shop, kernel, m, image, Finish(zeros, zeros, rectified=False), out)
+        winograd(shop, kernel, m, image, Finish(zeros, zeros, bare=True), out)
         _follow(shop, m, out, following)
         return
     _, height, width, channels = out.shape

@@ -259,6 +259,7 @@ class _Watch(TorchFunctionMode):
                 again or call,
                 draws=not what.native or what.kind == "dropout",
                 dtypes=[tensor.dtype for tensor in inputs],
+                native=what.native,
             ),
             vary=vary,
             pull=puller(call, self._own(call, *(what.held.get(role) for role in _STATISTICS))),

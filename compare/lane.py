@@ -15,7 +15,7 @@ from layerdiff.compare.look import Look
 from layerdiff.compare.memory import Dense, Remembered
 from layerdiff.compare.metrics import equal, measure
 from layerdiff.compare.pairs import Pair, outside_inputs
-from layerdiff.compare.playback import Played, play
+from layerdiff.compare.playback import Played, play, play_unwatched
 from layerdiff.compare.probe import Size, dense_inputs, dense_shapes
 from layerdiff.compare.result import Measure, Probe
 from layerdiff.compare.trace import Array, Op, Trace
@@ -266,7 +266,9 @@ class Lane:
             dense = self._expected_on(part, shapes)
             want = dense.played[-1].output
             try:
-                played, _ = play(pair.actual, {a: dense.given[b] for a, b in zip(needed, pair.feeds, strict=True)})
+                played = play_unwatched(
+                    pair.actual, {a: dense.given[b] for a, b in zip(needed, pair.feeds, strict=True)}
+                )
             except Exception as error:
                 problem = f"crash on the dense probe: {_first_line(error)}"
                 continue
@@ -298,7 +300,7 @@ class Lane:
         if known is not None:
             return known
         given = dense_inputs(part, shapes, self._dtype, self._seed)
-        found = Dense(given, play(part.pair.expected, given)[0])
+        found = Dense(given, play_unwatched(part.pair.expected, given))
         if self._memory is not None:
             self._memory.keep_dense(key, found)
         return found

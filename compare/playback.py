@@ -11,9 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from layerdiff.compare.bits import same_bits
+from layerdiff.compare.sole import sole
 from layerdiff.compare.trace import INPUT, Array, Op
 
-__all__ = ["Playback", "Played", "moved", "play", "run", "run_and_watch"]
+__all__ = ["Playback", "Played", "moved", "play", "play_unwatched", "run", "run_and_watch"]
 
 
 @dataclass(frozen=True)
@@ -138,25 +139,43 @@ def play(ops: Sequence[Op], given: Mapping[str, Array]) -> tuple[list[Played], b
     values, played, spoilt = dict(given), [], False
     for op in ops:
         inputs = tuple(values[layer] for layer in op.inputs)
-        output, changed = run_and_watch(op, inputs)
-        spoilt |= changed and not op.in_place
+        if op.in_place:
+            output = run(op, inputs)
+        else:
+            output, changed = run_and_watch(op, inputs)
+            spoilt |= changed
         values[op.layer] = output
         played.append(Played(op, inputs, output))
     return played, spoilt
 
 
+def play_unwatched(ops: Sequence[Op], given: Mapping[str, Array]) -> list[Played]:
+    """Run a few operations by themselves, for whoever need not know, or knows, what they do to what they are given.
+
+    Raises:
+        Exception: see `play`.
+    """
+    values, played = dict(given), []
+    for op in ops:
+        inputs = tuple(values[layer] for layer in op.inputs)
+        values[op.layer] = run(op, inputs)
+        played.append(Played(op, inputs, values[op.layer]))
+    return played
+
+
 def run(op: Op, inputs: Sequence[Array]) -> Array:
     """The output of `op` for `inputs`, whatever it does to what it is given.
 
-    It gets copies, since it may change its inputs, and what it gives is copied, since it may use that array again.
-    Torch's own code writes to its first input, if it works in place, and to no other, and uses no array again.
+    It gets copies, since it may change its inputs, and what it gives is copied unless nobody else can hold it, since
+    it may use that array again. Torch's own code writes to its first input, if it works in place, and to no other, and
+    uses no array again.
 
     Raises:
         ValueError: the operation was read from a file and cannot be run.
     """
     if op.native:
         return _called_native(op, inputs)
-    return np.array(_called(op, [array.copy(order="K") for array in inputs]), order="K")
+    return sole([_called(op, [array.copy(order="K") for array in inputs])])
 
 
 def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
@@ -168,7 +187,7 @@ def run_and_watch(op: Op, inputs: Sequence[Array]) -> tuple[Array, bool]:
     if op.native:
         return _called_native(op, inputs), False
     given = [array.copy(order="K") for array in inputs]
-    output = np.array(_called(op, given), order="K")
+    output = sole([_called(op, given)])
     return output, any(not same_bits(a, b) for a, b in zip(given, inputs, strict=True))
 
 

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from layerdiff.compare.torch_facts import array_of, is_lacking
+from layerdiff.compare.torch_sole import sole_array
 from layerdiff.compare.trace import Array
 
 __all__ = ["Arguments", "Derived", "FunctionCall", "ModuleCall", "TensorCall", "flattened", "picked", "runner"]
@@ -173,13 +174,16 @@ def _in_modes(module: nn.Module, training: Sequence[bool]) -> Iterator[None]:
             part.training = not part.training
 
 
-def runner(call: TensorCall, *, draws: bool = True, dtypes: Sequence[torch.dtype] = ()) -> Callable[..., Array]:
+def runner(
+    call: TensorCall, *, draws: bool = True, dtypes: Sequence[torch.dtype] = (), native: bool = False
+) -> Callable[..., Array]:
     """`call` on arrays instead of tensors; torch's random state stays as it is.
 
     Args:
         call: what is called again.
         draws: whether it may draw random numbers.
         dtypes: of what it was given when it was called first; see `_as_it_was`.
+        native: whether it is torch's own code, which holds nothing that it gives: nobody need ask whether it does.
     """
     lacking = [dtype if is_lacking(dtype) else None for dtype in dtypes]
     # Called when the operation runs: whether torch casts for it is part of what runs.
@@ -191,7 +195,7 @@ def runner(call: TensorCall, *, draws: bool = True, dtypes: Sequence[torch.dtype
             tensors = [_as_it_was(tensor, dtype) for tensor, dtype in zip(tensors, lacking, strict=True)]
         kept = torch.random.fork_rng(devices=[]) if draws else contextlib.nullcontext()
         with torch.no_grad(), kept, torch.autocast("cpu", cast_to, enabled=casts):
-            return array_of(call(tensors))
+            return array_of(call(tensors)) if native else sole_array([call(tensors)])
 
     return run
 

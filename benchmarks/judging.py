@@ -21,7 +21,7 @@ import torch
 from pages import write_figures, write_part
 
 from layerdiff import Run, load_weights, reference, run, torchvision_model
-from layerdiff.compare import capture, expected, lane, playback
+from layerdiff.compare import capture, drifting, expected, lane, playback
 from layerdiff.compare.render.terminal import render_terminal
 from layerdiff.compare.saved import run_to_json
 
@@ -34,6 +34,7 @@ TASKS: Mapping[str, tuple[tuple[Any, str], ...]] = {
     "inputs of the dense probe": ((lane, "dense_inputs"),),
     JUDGED_BY: (
         *((expected, name) for name in ("allowance_of", "allowance_together", "noise", "drift")),
+        *((drifting, name) for name in ("allowance_of", "noise", "drift")),
         *((lane, name) for name in ("measure", "equal", "same_bits")),
         (playback, "same_bits"),
     ),

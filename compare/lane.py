@@ -57,6 +57,7 @@ class Lane:
         returned_by: ids of the operations whose output each network returned; None where it is not known.
         look: to be looked at again; None where all is measured.
         memory: of the expected network in this precision; None to remember nothing.
+        beside: the lane in the input's own precision, which is always asked first; None where this is that.
         brief: whether the dense probe may be a small map, since it has the real shape in another precision.
     """
 
@@ -71,6 +72,7 @@ class Lane:
         returned_by: tuple[str | None, str | None] = (None, None),
         look: Look | None = None,
         memory: Remembered | None = None,
+        beside: Lane | None = None,
         *,
         brief: bool = False,
     ) -> None:
@@ -78,7 +80,9 @@ class Lane:
         self._own = x.dtype == dtype
         x = x.astype(dtype, copy=False)
         self._dtype, self._seed, self._ops, self._x = dtype, seed, ops, x
-        self._expected: Expected | None = Expected(ops, pairs, x, seed, returned_by[0], memory)
+        self._expected: Expected | None = Expected(
+            ops, pairs, x, seed, returned_by[0], memory, None if beside is None else beside._expected
+        )
         self._returned_by = returned_by[1]
         self._look, self._memory, self._brief = look, memory, brief
         wanted = [pair.actual[-1].layer for pair in pairs if pair.actual]

@@ -1,8 +1,8 @@
-"""The lane in which two traces are compared in one precision, as the judge walks it and a second look does."""
+"""The lanes in which two traces are compared, as the judge walks them and a second look does."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -12,11 +12,10 @@ from layerdiff.compare.memory import Memory
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.trace import Array, Trace, upto
 
-__all__ = ["lane_in"]
+__all__ = ["lanes_between"]
 
 
-def lane_in(
-    dtype: str,
+def lanes_between(
     expected: Trace,
     actual: Trace,
     pairs: Sequence[Pair],
@@ -25,13 +24,12 @@ def lane_in(
     seed: int,
     until: str | None,
     dtypes: Collection[str],
-    look: Look | None = None,
+    looks: Mapping[str, Look | None],
     memory: Memory | None = None,
-) -> Lane:
-    """The lane of one precision, of several that are judged.
+) -> dict[str, Lane]:
+    """A lane for each precision, to be walked in step in this order: that of the input comes first.
 
     Args:
-        dtype: the precision.
         expected: the reference, captured on `x`.
         actual: the candidate, likewise.
         pairs: of their operations.
@@ -39,13 +37,26 @@ def lane_in(
         seed: of the dense probe and the end-to-end floor.
         until: judge only this part of the expected network.
         dtypes: the precisions that are judged.
-        look: to be looked at again; None where all is measured.
+        looks: the precisions to walk, and what is looked at again in each; None for all.
         memory: of what `expected` gave for `x` in other judgements.
     """
     returned_by = (expected.returned_by, actual.returned_by) if until is None else (None, None)
-    precision = np.dtype(dtype)
-    remembered = None if memory is None else memory.of(expected, x, seed, precision)
-    # The input's own precision gives the dense probe the real shape, if it is judged at all.
-    brief = precision != x.dtype and x.dtype.name in dtypes
-    ops = upto(expected.ops, until)
-    return Lane(precision, ops, actual.ops, pairs, x, seed, returned_by, look, remembered, brief=brief)
+    ops, own = upto(expected.ops, until), x.dtype.name
+    lanes: dict[str, Lane] = {}
+    for dtype in sorted(looks, key=lambda name: name != own):
+        precision = np.dtype(dtype)
+        lanes[dtype] = Lane(
+            precision,
+            ops,
+            actual.ops,
+            pairs,
+            x,
+            seed,
+            returned_by,
+            looks[dtype],
+            None if memory is None else memory.of(expected, x, seed, precision),
+            lanes.get(own),
+            # The input's own precision gives the dense probe the real shape, if it is judged at all.
+            brief=dtype != own and own in dtypes,
+        )
+    return lanes

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from layerdiff.compare.align import aligned
-from layerdiff.compare.lanes import lane_in
+from layerdiff.compare.lanes import lanes_between
 from layerdiff.compare.layers import counterpart
 from layerdiff.compare.look import Look, Watch
 from layerdiff.compare.memory import Memory
@@ -51,15 +51,25 @@ def look_again(
     """
     x, until = np.array(x, order="C"), until or expected.until
     pairs = aligned(expected, actual, until).pairs
+    looks = {
+        dtype: Look(_layers(wanted, dtype), _end_to_end(wanted, dtype), watch)
+        for dtype in dict.fromkeys(measure.dtype for measure in wanted.values())
+    }
+    if any(look.end_to_end for look in looks.values()):
+        # What rounding explains end to end is read off the input's own precision.
+        looks.setdefault(x.dtype.name, Look(frozenset(), end_to_end=True, watch=watch))
+    lanes = lanes_between(expected, actual, pairs, x, seed=seed, until=until, dtypes=dtypes, looks=looks, memory=memory)
+    last = max((i for i, pair in enumerate(pairs) if any(look.wants(pair) for look in looks.values())), default=-1)
     with np.errstate(all="ignore"):
-        for dtype in dict.fromkeys(measure.dtype for measure in wanted.values()):
-            here = {layer: measure for layer, measure in wanted.items() if measure.dtype == dtype}
-            end_to_end = any(measure.probe == "propagated" for measure in here.values())
-            look = Look(frozenset(here), end_to_end, watch)
-            lane = lane_in(
-                dtype, expected, actual, pairs, x, seed=seed, until=until, dtypes=dtypes, look=look, memory=memory
-            )
-            last = max(i for i, pair in enumerate(pairs) if look.wants(pair))
-            for pair in pairs[: last + 1]:
+        for pair in pairs[: last + 1]:
+            for lane in lanes.values():
                 lane.measure(pair)
     return {op.layer: (op, counterpart(op, pair.actual)) for pair in pairs for op in pair.expected}
+
+
+def _layers(wanted: Mapping[str, Measure], dtype: str) -> frozenset[str]:
+    return frozenset(layer for layer, measure in wanted.items() if measure.dtype == dtype)
+
+
+def _end_to_end(wanted: Mapping[str, Measure], dtype: str) -> bool:
+    return any(measure.dtype == dtype and measure.probe == "propagated" for measure in wanted.values())

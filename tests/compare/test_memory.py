@@ -17,6 +17,7 @@ from layerdiff.compare.judge import judge
 from layerdiff.compare.memory import Dense, Memory
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.playback import Played
+from layerdiff.compare.yardstick import walk
 
 X = np.random.default_rng(0).standard_normal((1, 3, 97, 70)).astype(np.float32)
 F32, F64 = np.dtype("float32"), np.dtype("float64")
@@ -239,3 +240,109 @@ def test_the_small_map_is_for_the_second_precision_alone():
     assert sizes(own, ("float32", "float64")) == {"float32": whole, "float64": 4 * 7 * 7}
     assert sizes(own, ("float64",)) == {"float64": whole}
     assert sizes(actual, ("float64",)) == {"float64": whole}
+
+
+def walks(network, x=X):
+    """The expected network in both precisions, one beside the other, and its operations."""
+    ops = capture(network, x).ops
+    pairs = [Pair((op,), (op,), tuple(dict.fromkeys(op.inputs))) for op in ops]
+    single = Expected(ops, pairs, x, 0, None)
+    return ops, single, Expected(ops, pairs, x.astype(np.float64), 0, None, beside=single)
+
+
+def test_the_second_precision_reads_its_floors_off_the_first(make_resnet):
+    """In float64 nothing is simulated again: the floors are float32's by 2^-29, and a simulation would say so too."""
+    network = make_resnet()
+    ops, single, double = walks(network)
+    simulated = [step.floor for step in walk(ops, X.astype(np.float64), seed=0)]
+
+    found = []
+    for _ in ops:
+        for expected in (single, double):
+            expected.advance()
+        found.append((single.floor(), double.floor()))
+
+    assert [floor for _, floor in found] == [floor / 2**29 for floor, _ in found]
+    assert all(abs(floor / other - 1) < 0.05 for (_, floor), other in zip(found, simulated, strict=True) if other)
+    assert sum(floor > 0 for floor in simulated) > 50
+
+
+def test_where_only_the_second_precision_drifts_it_is_simulated(make_resnet):
+    """Floors that nobody asked for in float32 are simulated in float64, from the same place as ever."""
+    network = make_resnet()
+    ops, single, double = walks(network)
+    pairs = [Pair((op,), (op,), tuple(dict.fromkeys(op.inputs))) for op in ops]
+    alone = Expected(ops, pairs, X.astype(np.float64), 0, None)
+
+    found = []
+    for i, _ in enumerate(ops):
+        for expected in (single, double, alone):
+            expected.advance()
+        if i >= 20:
+            found.append((double.floor(), alone.floor()))
+        if i == 40:
+            single.floor()
+
+    assert found[-1][0] > 0
+    assert all(one == other for one, other in found)
+
+
+class Overflowing(nn.Module):
+    """Larger than float32 holds between two layers, and small again behind them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, bias=False)
+        self.scale = nn.Conv2d(4, 4, 1, bias=False)
+        self.clamp = nn.ReLU6()
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, x):  # noqa: D102
+        return self.bn(self.clamp(self.scale(self.conv(x))))
+
+
+def test_what_overflows_in_float32_has_floors_in_float64():
+    """Where the floor in float32 is not finite, that in float64 is simulated from the input on."""
+    torch.manual_seed(0)
+    network = Overflowing()
+    network.conv.weight.data *= 1e20
+    network.scale.weight.data *= 1e20
+    ops, single, double = walks(network.eval().requires_grad_(False))
+    simulated = [step.floor for step in walk(ops, X.astype(np.float64), seed=0)]
+
+    found = []
+    with np.errstate(all="ignore"):
+        for _ in ops:
+            for expected in (single, double):
+                expected.advance()
+            found.append((single.floor(), double.floor()))
+
+    assert [bool(np.isfinite(floor)) for floor, _ in found] == [True, False, True, True]
+    assert [floor for _, floor in found][1:] == simulated[1:]
+    assert np.isfinite(simulated).all()
+
+
+def test_a_right_network_that_overflows_in_float32_is_the_same():
+    """The candidate that adds up in another order is not condemned for what float32 cannot hold."""
+
+    class Flipped(nn.Conv2d):
+        def forward(self, x):
+            return torch.flip(nn.functional.conv2d(x.flip(1), self.weight.flip((0, 1)), padding=self.padding), (1,))
+
+    torch.manual_seed(0)
+    network = Overflowing()
+    network.conv.weight.data *= 1e20
+    network.scale.weight.data *= 1e20
+    network = network.eval().requires_grad_(False)
+    other = copy.deepcopy(network)
+    flipped = Flipped(3, 4, 3, bias=False)
+    flipped.load_state_dict(network.conv.state_dict())
+    type(flipped).__name__ = "Conv2d"
+    other.conv = flipped.eval().requires_grad_(False)
+
+    report = judge(capture(network, X), capture(other, X), X)
+
+    assert [(layer.layer, layer.status) for layer in report.layers if layer.status == "fault"] == []
+    measures = {(m.probe, m.dtype): m for m in report.layers[1].measures}
+    assert 0 < measures["propagated", "float64"].ratio <= 1
+    assert measures["propagated", "float64"].allowed < 1e-9 * abs(measures["propagated", "float64"].expected)

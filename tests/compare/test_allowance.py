@@ -262,3 +262,36 @@ def test_what_only_moves_is_allowed_nothing(kind):
 def test_a_rule_that_lacks_something_says_nothing(kind, attributes, parameters, inputs, output):
     """Somebody's own layer without an eps, a weight or a stride in the form we know is unjudged, and no error."""
     assert RULES[kind].allowance(Call(attributes, parameters, inputs, output)) is None
+
+
+_FOUR = np.random.default_rng(0).standard_normal((2, 6, 40, 41)).astype(np.float32)
+_SIX = {name: 0.1 + np.random.default_rng(1).random(6) for name in ("weight", "bias", "running_mean", "running_var")}
+_LARGE = {"weight": np.random.default_rng(2).standard_normal((6, 3, 1, 1)), "bias": np.arange(6.0)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "parameters", "inputs"),
+    [
+        ("conv2d", {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 2}, _LARGE, (_FOUR,)),
+        ("batch_norm", {"eps": 1e-5}, _SIX, (_FOUR,)),
+        ("add", {}, {}, (_FOUR, _FOUR[:, :1])),
+        ("add", {}, {}, (_FOUR,)),
+        ("mul", {}, {}, (_FOUR,)),
+    ],
+)
+def test_an_allowance_is_a_constant_number_of_roundings(kind, attributes, parameters, inputs):
+    """Whether a rule multiplies what is small by its constant or its whole scale, the allowance is their product."""
+    call = Call(attributes, parameters, inputs, _FOUR)
+    rule = RULES[kind]
+
+    scale = np.broadcast_to(rule.scale(call), _FOUR.shape)
+
+    assert rule.allowance(call) == pytest.approx(rule.constant * scale, rel=1e-14)
+    if kind == "batch_norm":
+        gain = _SIX["weight"] / np.sqrt(_SIX["running_var"] + 1e-5)
+        size = (np.abs(_FOUR) + _SIX["running_mean"][:, None, None]) * gain[:, None, None]
+        assert scale == pytest.approx((size + _SIX["bias"][:, None, None]) * 2.0**-24, rel=1e-6)
+    if kind == "conv2d":
+        windows = np.linalg.norm(_FOUR.reshape(2, 2, 3, 40, 41), axis=2).repeat(3, axis=1)
+        norms = np.linalg.norm(_LARGE["weight"].reshape(6, 3), axis=1)[:, None, None]
+        assert scale == pytest.approx((norms * windows + np.arange(6.0)[:, None, None]) * 2 * 2.0**-24, rel=1e-6)

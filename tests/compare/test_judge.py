@@ -17,6 +17,7 @@ from layerdiff.compare.judge import judge
 from layerdiff.compare.probe import dense_probe
 from layerdiff.compare.render.words import answer
 from layerdiff.compare.trace import Trace
+from layerdiff.compare.yardstick import generator
 from layerdiff.errors import InputError
 
 
@@ -579,3 +580,13 @@ def test_the_dense_probe_has_both_signs_and_no_zeros():
     assert 0.03 < (np.abs(single) > 6).mean() < 0.04
     assert 0.45 < (single > 0).mean() < 0.55
     assert not np.array_equal(single, dense_probe((1, 4, 50, 50), np.dtype("float32"), seed=1, layer="b"))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 50, 50), (2, 3, 149, 149), (5, 7)])
+def test_the_dense_probe_is_drawn_as_numpy_draws(shape):
+    """The probe, drawn in pieces from the bits, is what whole arrays of NumPy's float32 draws would give."""
+    draws = generator(3, "a", "dense").random(shape, dtype=np.float32) - np.float32(0.5)
+    plain = (draws + np.copysign(np.float32(0.5), draws)) * np.float32(1.5)
+    plain.reshape(-1)[::29] *= np.float32(64)
+
+    assert np.array_equal(dense_probe(shape, np.dtype("float32"), seed=3, layer="a"), plain)

@@ -54,6 +54,19 @@ def test_the_same_to_the_bit_is_stricter_than_equal():
     assert not same_bits(np.zeros(2, complex), np.zeros(2, complex))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("size", [1, 2047, 2048, 2049, 65_537, 131_072, 200_001])
+def test_a_single_bit_anywhere_is_seen(dtype, size):
+    """Whatever the size, and wherever the element whose last bit differs."""
+    array = np.random.default_rng(0).integers(0, 200, size).astype(dtype)
+    for place in {0, size // 2, size - 2, size - 1} - {-1}:
+        other = array.copy()
+        other.view(np.uint8)[place * other.itemsize] ^= 1
+
+        assert same_bits(array, array.copy())
+        assert not same_bits(array, other)
+
+
 def test_the_short_way_and_the_long_way_give_one_report(make_resnet, x, monkeypatch):
     """With every shortcut for equal bits taken away, the report is the same but for the allowances."""
     actual = make_resnet()

@@ -10,7 +10,7 @@ from layerdiff.compare.differences import attribute_differences, parameter_diffe
 from layerdiff.compare.playback import Playback, run
 from layerdiff.compare.saved import read_trace, write_trace
 from layerdiff.compare.trace import Op
-from layerdiff.compare.yardstick import walk
+from layerdiff.compare.yardstick import DRAWN, drift, noise, walk
 
 
 def test_values_are_dropped_once_they_were_read(make_resnet, x):
@@ -104,3 +104,37 @@ def test_a_bias_of_zeros_is_no_difference():
     """A convolution with a bias of zeros is the convolution without one."""
     assert parameter_differences(_op({}, {}), _op({}, {"bias": np.zeros(3)})) == ()
     assert attribute_differences(_op({"stride": 1}, {}), _op({"stride": 2}, {}, kind="linear")) == ()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_amounts_are_uniform_up_to_the_allowance(dtype):
+    """Amounts are of both signs, of no greater size than is allowed, uniform, the same for a seed, and in its dtype."""
+    op, output = _op({}, {}), np.zeros((3, DRAWN + 7), dtype)
+    allowance = np.linspace(1e-6, 1e-3, output.shape[1])[None]
+
+    amounts = noise(op, output, allowance, seed=0)
+    shares = amounts / allowance
+
+    assert (amounts.dtype, amounts.shape) == (dtype, output.shape)
+    assert -1.000001 <= shares.min() < -0.999
+    assert 0.999 < shares.max() <= 1.000001
+    assert np.histogram(shares, 20, (-1.0001, 1.0001))[0] == pytest.approx(output.size / 20, rel=0.05)
+    assert np.square(shares).mean() == pytest.approx(1 / 3, rel=0.01)
+    assert abs(np.corrcoef(shares[0, 1:], shares[0, :-1])[0, 1]) < 0.02
+    assert np.array_equal(amounts, noise(op, output, allowance, seed=0))
+    assert not np.array_equal(amounts, noise(op, output, allowance, seed=1))
+    assert noise(op, output, np.zeros((1, 1)), seed=0) is None
+
+
+@pytest.mark.parametrize("place", [0, 40_000, 99_999])
+@pytest.mark.parametrize("by", [-3.0, 3.0])
+def test_the_drift_is_the_greatest_distance_wherever_it_lies(place, by):
+    """Of 100,000 elements the one that lies furthest off counts, above or below; NaN is never overlooked."""
+    straight = np.random.default_rng(0).standard_normal((10, 10_000))
+    moved = straight + 0.5
+    moved.flat[place] = straight.flat[place] + by
+
+    assert drift(moved, straight) == pytest.approx(3)
+    assert drift(moved.T, straight.T) == pytest.approx(3)
+    moved.flat[place] = np.nan
+    assert np.isnan(drift(moved, straight))

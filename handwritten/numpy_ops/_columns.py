@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from layerdiff.handwritten.geometry import Pair, Window
 from layerdiff.handwritten.numpy_ops._arrays import Array
@@ -42,15 +42,11 @@ def to_columns(x: Array, window: Window, out: Pair) -> Array:
     Returns:
         (c*kh*kw, n*h_out*w_out), dtype of `x`; a view of it where the windows are its pixels.
     """
-    n, c = x.shape[:2]
-    kh, kw = window.kernel_size
-    seen = taps(pad(x, window, out), window, out)
-    if kh == kw == 1:
-        return next(seen).swapaxes(0, 1).reshape(c, n * out[0] * out[1])
-    columns = np.empty((c, kh * kw, n, *out), dtype=x.dtype)
-    for place, values in enumerate(seen):
-        columns[:, place] = values.swapaxes(0, 1)
-    return columns.reshape(c * kh * kw, n * out[0] * out[1])
+    (step_h, step_w), (apart_h, apart_w) = window.stride, window.dilation
+    seen = sliding_window_view(pad(x, window, out), window.span, axis=(2, 3))
+    seen = seen[:, :, ::step_h, ::step_w, ::apart_h, ::apart_w]  # (n, c, h_out, w_out, kh, kw), a view
+    rows = x.shape[1] * window.kernel_size[0] * window.kernel_size[1]
+    return seen.transpose(1, 4, 5, 0, 2, 3).reshape(rows, len(x) * out[0] * out[1])
 
 
 def from_columns(columns: Array, shape: tuple[int, ...], window: Window, out: Pair) -> Array:

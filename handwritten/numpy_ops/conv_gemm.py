@@ -21,9 +21,7 @@ def conv2d_gemm(x: Array, weight: Array, window: Window, groups: int) -> Array:
     kernels = weight.reshape(groups, len(weight) // groups, -1)
     y = np.empty((n, groups, kernels.shape[1], out[0] * out[1]), dtype=x.dtype)
     for images in batches(n, groups * kernels.shape[2] * y.shape[3]):
-        part = _by_group(y[images])
-        columns = to_columns(x[images], window, out).reshape(groups, kernels.shape[2], -1)
-        part[...] = (kernels @ columns).reshape(part.shape)
+        _multiply(kernels, to_columns(x[images], window, out).reshape(groups, kernels.shape[2], -1), y[images])
     return y.reshape(n, len(weight), *out)
 
 
@@ -49,6 +47,15 @@ def conv2d_gemm_vjp(grad: Array, x: Array, weight: Array, window: Window, groups
         grad_columns = kernels.swapaxes(1, 2) @ part
         grad_x[images] = from_columns(grad_columns, x[images].shape, window, out)
     return grad_x, grad_kernels.reshape(weight.shape)
+
+
+def _multiply(kernels: Array, columns: Array, y: Array) -> None:
+    """Writes the product into `y`, (n, groups, c, pixels): of one image right there, of several by way of a copy."""
+    if len(y) == 1:
+        np.matmul(kernels, columns, out=y[0])
+    else:
+        part = _by_group(y)
+        part[...] = (kernels @ columns).reshape(part.shape)
 
 
 def _by_group(y: Array) -> Array:

@@ -89,7 +89,7 @@ def patch_indices(
 
         columns = padded[k, i, j]
 
-    and `image_to_column` is this; only that it copies whole planes, which is faster than picking values.
+    and `image_to_column` is this; only that it copies whole rows, which is faster than picking values.
 
     Args:
         shape: (n, c, h, w) of the images, not padded.

@@ -58,7 +58,8 @@ class Lane:
         look: to be looked at again; None where all is measured.
         memory: of the expected network in this precision; None to remember nothing.
         beside: the lane in the input's own precision, which is always asked first; None where this is that.
-        brief: whether the dense probe may be a small map, since it has the real shape in another precision.
+        brief: whether the input's own precision is judged too: there operations are watched, and the dense probe has
+            the real shape, so that here a small map will do.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class Lane:
         if part.feeds is None or len(part.feeds) != len(needed):
             return None
         try:
-            played, spoilt = play(pair.actual, dict(zip(needed, part.feeds, strict=True)))
+            played, spoilt = self._watched(pair, dict(zip(needed, part.feeds, strict=True)))
         except Exception as error:
             self._cannot(pair, f"crash: {_first_line(error)}", _first_line(error), found)
             return None
@@ -202,6 +203,13 @@ class Lane:
                 self._compare(pair, "activations", part.output, output, lambda: _known(part.allowance))
             )
         return played
+
+    def _watched(self, pair: Pair, given: Mapping[str, Array]) -> tuple[list[Played], bool]:
+        """The candidate's operations, played, and whether they spoil what they are given.
+
+        Whether they do hangs on no precision: where the input's own is judged too, it is seen there.
+        """
+        return (play_unwatched(pair.actual, given), False) if self._brief else play(pair.actual, given)
 
     def _at_its_own_size(self, part: Part) -> Part | None:
         """The pair's expected operations, played on what the candidate gives to its own; None where that says nothing.

@@ -55,11 +55,20 @@ def by_patches(
 
 
 def _shared(shop: Workshop, seen: Array) -> Rows:
-    """Adds a step in which all threads lay out patches, for products of which each computes some columns."""
-    n, height, _, *window = seen.shape
+    """Adds a step in which all threads lay out patches, for products of which each computes some columns.
+
+    What makes the image often shares out its channels: then each thread lays out what it has made itself.
+    """
+    *_, channels = seen.shape
+    window = seen.shape[3:]
     patches = shop.shared("patches", *seen.shape)
-    lines = tuple(Band((i, i + 1), (row, row + 1)) for i in range(n) for row in range(height))
-    shop.by_bands(lines, lambda band, thread: [copy(seen[band.index], patches[band.index])])
+    width = next(w for w in (64, channels) if channels % w == 0)
+
+    def lay_out(columns: slice, thread: int) -> list[Call]:
+        own = slice(columns.start * width, columns.stop * width)
+        return [copy(seen[..., own], patches[..., own])]
+
+    shop.by_columns(channels // width, lay_out)
     return lambda band, thread: ([], patches[band.index].reshape(-1, math.prod(window)))
 
 

@@ -14,6 +14,8 @@ from layerdiff.handwritten.numpy_ops._arrays import Array
 __all__ = ["Weights", "lay_out", "product", "scratch_size"]
 
 _CACHE = 1 << 20  # bytes that stay close to a core
+_EVEN = 64
+_LONGEST = 16384
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _whole(left: Array, weights: Weights, out: Array, height: int, columns: slic
         own = out[..., i * width : (i + step) * width]
         parts = scratch[: pieces * own.size].reshape(pieces, *own.shape)
         calls.append(call(np.matmul, a, b[..., i : i + step, :, :], out=_blocked(parts, height, width)))
-        calls += _add_up(parts, own)
+        calls += _add_up(parts, own, small=weights.blocks.small)
     return calls
 
 
@@ -106,9 +108,20 @@ def _at_a_time(size: int, weights: Weights) -> int:
     return min(weights.column_blocks, max(1, _CACHE // (size * weights.values.itemsize)))
 
 
-def _add_up(parts: Array, out: Array) -> list[Call]:
-    """The sum over the first axis, halves onto each other, which NumPy does faster than a reduction."""
+def _add_up(parts: Array, out: Array, *, small: bool) -> list[Call]:
+    """The sum over the first axis.
+
+    A row of ones times the parts reads each of them once, where additions read and write the sum again and again. In
+    the BLAS with the kernels for `small` matrices the order of such a sum is the same for all of up to 16384 columns
+    that are a multiple of 64. Elsewhere halves are added onto each other, which is faster than NumPy's reduction.
+    """
     calls: list[Call] = []
+    if small and len(parts) > 2 and out.shape[-1] % _EVEN == 0 and out.shape[-1] <= _LONGEST:
+        rows = np.moveaxis(parts, 0, -2)
+        if out.flags.c_contiguous and out.shape[-2] * out.shape[-1] <= _LONGEST:
+            flat = parts.reshape(len(parts), *parts.shape[1:-2], -1)
+            rows, out = np.moveaxis(flat, 0, -2), out.reshape(*out.shape[:-2], -1)
+        return [call(np.matmul, np.ones(len(parts), parts.dtype), rows, out=out)]
     count = len(parts)
     while count > 2:
         half = count // 2

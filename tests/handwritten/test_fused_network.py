@@ -139,11 +139,11 @@ def test_the_plan_says_how_each_layer_runs_and_why():
     _, state, _ = network("resnet50")
     fused = build("resnet50", state, threads=2, tricks=Tricks(blocked="always"))
     head, tricks, *lines = str(fused.plan((1, 3, 224, 224))).splitlines()
-    assert head.startswith("1 x 224x224, float32, threads: 2, phases: ")
+    assert head.startswith("1 x 224x224, float32, threads: 2, phases: 43, calls: ")
     assert tricks == "tricks: pointwise, blocked, winograd, shifted, interleaved"
     convs = {key.removesuffix(".weight") for key, array in state.items() if array.ndim == 4}
     assert {line.split()[0] for line in lines} == convs | {"maxpool", "avgpool", "fc"}
     assert max(map(len, (head, tricks, *lines))) <= 80
     assert "layer1.0.conv2        Winograd F(4x4) 98x64         3x3, 196 tiles of 4x4" in lines
-    assert "layer4.1.conv2        patches 18 sums of 49x64      3x3, too few tiles" in lines
+    assert "layer4.1.conv2        patches 36 sums of 49x64      3x3, too few tiles" in lines
     network.cache_clear()

@@ -16,6 +16,7 @@ from layerdiff.handwritten.fused.blocks import SMALL as LIMIT
 from layerdiff.handwritten.fused.blocks import cut_product
 from layerdiff.handwritten.fused.calls import Step, call, copy
 from layerdiff.handwritten.fused.interleaving import interleave
+from layerdiff.handwritten.fused.products import lay_out, product, scratch_size
 from layerdiff.handwritten.fused.team import Team
 from layerdiff.handwritten.fused.winograd_matrices import transforms
 
@@ -49,6 +50,35 @@ def test_blocks_divide_the_product_and_small_ones_stay_below_the_limit(rows, dep
         assert depth % blocks.pieces == columns % blocks.columns == 0
         assert 1 <= blocks.rows <= rows
         assert not blocks.small or blocks.rows * (depth // blocks.pieces) * blocks.columns <= LIMIT
+
+
+def _times(left, matrix, blocks, columns):
+    """`left @ matrix`, the blocks `columns` of it, in an array of their own."""
+    weights = lay_out(matrix, blocks, np.empty(matrix.size, left.dtype))
+    out = np.full((len(left), (columns.stop - columns.start) * blocks.columns), np.nan, left.dtype)
+    with blas.one_thread():
+        for one in product(left, weights, out, columns, np.empty(scratch_size(len(left), weights), left.dtype)):
+            one.run()
+    return out
+
+
+@pytest.mark.parametrize("rows", [1, 98, 196])
+@pytest.mark.parametrize("depth", [256, 576, 1536, 4608])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_share_of_the_columns_has_the_bits_that_all_of_them_have(rows, depth, dtype):
+    """However many threads share the columns of a product out, each sum of pieces is made in the same order."""
+    rng = np.random.default_rng(0)
+    left, matrix = rng.standard_normal((rows, depth)).astype(dtype), rng.standard_normal((depth, 192))
+    blocks = cut_product(rows, depth, 192, small=True, late=True)
+
+    whole = _times(left, matrix, blocks, slice(0, 3))
+
+    exact = left.astype(np.float64) @ matrix.astype(dtype).astype(np.float64)
+    allowed = depth * np.finfo(dtype).eps * (np.abs(left) @ np.abs(matrix))
+    assert (np.abs(whole - exact) <= allowed).all()
+    for first, last in ((0, 1), (1, 3), (0, 2), (2, 3)):
+        some = _times(left, matrix, blocks, slice(first, last))
+        assert np.array_equal(some, whole[:, first * 64 : last * 64])
 
 
 @pytest.mark.parametrize("m", [2, 4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -276,7 +277,7 @@ class Lane:
         problem = ""
         for shapes, last_word in self._dense_shapes(part):
             dense = self._expected_on(part, shapes)
-            want = dense.played[-1].output
+            want = dense.output
             try:
                 played = play_unwatched(
                     pair.actual, {a: dense.given[b] for a, b in zip(needed, pair.feeds, strict=True)}
@@ -286,7 +287,7 @@ class Lane:
                 continue
             output, problem = played[-1].output, ""
             if output.shape == want.shape and output.dtype == want.dtype:
-                measured = self._compare(pair, "dense", want, output, _allowance_of(pair, dense.played))
+                measured = self._compare(pair, "dense", want, output, partial(_allowance_of, dense))
                 if last_word or (measured.ratio is not None and measured.ratio <= 1):
                     found.measures.append(measured)
                     return
@@ -350,8 +351,8 @@ def _again(measures: Sequence[Measure]) -> Measure | None:
     return None if alone is None else replace(alone, probe="propagated")
 
 
-def _allowance_of(pair: Pair, played: Sequence[Played]) -> Callable[[], Array]:
-    return lambda: _known(Part(pair, tuple(played), None).allowance)
+def _allowance_of(dense: Dense) -> Array:
+    return _known(dense.allowance)
 
 
 def _known(allowance: Array | None) -> Array:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from layerdiff.compare.allowance import RULES, allowance_together
 from layerdiff.compare.playback import Played
 from layerdiff.compare.trace import Array, Trace, digest
 
 __all__ = ["ROOM", "Dense", "Memory", "Remembered"]
 
-ROOM = 1 << 30
-"""Bytes of arrays that are remembered: a ResNet-50's in both precisions, for one image, take 0.7 of it."""
+ROOM = 5 << 28
+"""Bytes of arrays that are remembered: a ResNet-50's in both precisions, for one image, take a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,22 @@ class Dense:
 
     given: Mapping[str, Array] = field(repr=False)
     played: Sequence[Played] = field(repr=False)
+
+    @property
+    def output(self) -> Array:
+        """What the last of them gave."""
+        return self.played[-1].output
+
+    @cached_property
+    def allowance(self) -> Array | None:
+        """The allowance of that; None where it is not known."""
+        return allowance_together(self.played, RULES)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its arrays, the allowance among them, whether it was asked for by now or not."""
+        arrays = (*self.given.values(), *(one.output for one in self.played))
+        return sum(array.nbytes for array in arrays) + 8 * self.output.size
 
 
 class Room:
@@ -75,8 +93,7 @@ class Remembered:
 
     def keep_dense(self, key: Hashable, found: Dense) -> None:
         """Remember what some operations give for a dense input."""
-        arrays = (*found.given.values(), *(one.output for one in found.played))
-        if key not in self._dense and self._room.takes(sum(array.nbytes for array in arrays)):
+        if key not in self._dense and self._room.takes(found.size):
             self._dense[key] = found
 
     def floors(self, start: Hashable) -> Mapping[str, float] | None:

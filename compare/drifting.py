@@ -1,4 +1,4 @@
-"""How far rounding drifts, layer by layer: simulated, remembered, or read off another precision.
+"""How far rounding drifts, layer by layer: simulated, or read off another precision.
 
 Every amount in the simulation is a number of unit roundoffs, and so small that what becomes of it on its way is
 proportional to it: in another precision the floors are to these as the unit roundoffs are to each other. On ResNets and
@@ -14,7 +14,7 @@ from layerdiff.compare.playback import Playback, Played
 from layerdiff.compare.trace import Array
 from layerdiff.compare.yardstick import allowance_of, drift, noise
 
-__all__ = ["Drifting", "Known", "Scaled", "Simulated"]
+__all__ = ["Drifting", "Scaled", "Simulated"]
 
 
 class Drifting(Protocol):
@@ -27,8 +27,10 @@ class Drifting(Protocol):
 class Simulated:
     """A copy of the network in which every output is moved by up to its allowance; see `yardstick`.
 
+    Several candidates may ask, each for one layer after the other: whoever comes first to a layer has it simulated.
+
     Args:
-        copy: of the network, at the operation that is played next.
+        copy: of the network, at the first operation whose floor is not known.
         seed: of the amounts.
         floors: by layer id, as far as they are known.
     """
@@ -38,26 +40,14 @@ class Simulated:
         self.floors = dict(floors)
 
     def step(self, played: Played) -> tuple[float, Array | None]:
-        """The floor of the next layer, and the allowance of that layer by itself."""
+        """The floor of the next layer, and, if it is simulated now, the allowance of that layer by itself."""
+        layer = played.op.layer
+        if layer in self.floors:
+            return self.floors[layer], None
         allowance = allowance_of(played.op, played.inputs, played.output)
         moved = self._copy.step(add=noise(played.op, played.output, allowance, self._seed)).output
-        floor = self.floors[played.op.layer] = drift(moved, played.output)
-        return floor, allowance
-
-
-class Known:
-    """Floors that were simulated before.
-
-    Args:
-        floors: by layer id.
-    """
-
-    def __init__(self, floors: Mapping[str, float]) -> None:
-        self._floors = floors
-
-    def step(self, played: Played) -> tuple[float, Array | None]:
-        """The floor of the next layer."""
-        return self._floors[played.op.layer], None
+        self.floors[layer] = drift(moved, played.output)
+        return self.floors[layer], allowance
 
 
 class Scaled:

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from layerdiff.compare.allowance import RULES, allowance_together, is_known_together, unit_roundoff
-from layerdiff.compare.drifting import Drifting, Known, Scaled, Simulated
+from layerdiff.compare.drifting import Drifting, Scaled, Simulated
 from layerdiff.compare.memory import Remembered
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.playback import Playback, Played, moved
@@ -92,7 +92,6 @@ class Expected:
         self._floors: dict[str, float] = {}
         self._straight = Playback(ops, x, watched, outputs=memory)
         self._drifting: Drifting | None = None
-        self._began: Hashable = None
         self._count = 0
         self._waiting: dict[str, Played] = {}
         self._last: tuple[Part, float | None] | None = None
@@ -162,8 +161,6 @@ class Expected:
             # What overflows in one precision need not in another.
             floor = self._simulate_from_start()[op.layer]
         self._floors[op.layer] = floor
-        if self._count == len(self._ops) and self._memory is not None and isinstance(self._drifting, Simulated):
-            self._memory.keep_floors(self._began, self._drifting.floors)
         return floor, own
 
     def _read_off(self, layer: str) -> float | None:
@@ -182,12 +179,10 @@ class Expected:
         return unit_roundoff(self._x.dtype) / unit_roundoff(self._beside._x.dtype)
 
     def _simulate_from_start(self) -> Mapping[str, float]:
-        known = self._known(None)
-        if known is not None:
-            self._drifting = Known(known)
-            return known
+        simulated = self._remembered(None)
+        if simulated is None:
+            simulated = self._remember(None, Simulated(Playback(self._ops, self._x, watched=()), self._seed, {}))
         straight = Playback(self._ops, self._x, watched=(), outputs=self._memory)
-        simulated = Simulated(Playback(self._ops, self._x, watched=()), self._seed, {})
         for _ in range(self._count):
             simulated.step(straight.step())
         self._drifting = simulated
@@ -197,21 +192,26 @@ class Expected:
         """Begin to drift: here, and wherever an operation was played that was not compared yet."""
         played = (*self._waiting.values(), *part.played)
         last = part.played[-1]
-        known = self._known((tuple(self._waiting), tuple(one.op.layer for one in part.played)))
-        if known is not None:
-            self._drifting = Known(known)
-            return known[last.op.layer]
-        starts: dict[str, Array] = {}
-        for one in played:
-            allowance = part.allowance if one is last else allowance_of(one.op, one.inputs, one.output)
-            added = noise(one.op, one.output, allowance, self._seed)
-            if added is not None:
-                starts[one.op.layer] = moved(one.output, added)
-        floor = drift(starts[last.op.layer], last.output) if last.op.layer in starts else 0.0
-        self._drifting = Simulated(self._straight.fork(starts), self._seed, {last.op.layer: floor})
-        return floor
+        place = (self._count, tuple(self._waiting), tuple(one.op.layer for one in part.played))
+        simulated = self._remembered(place)
+        if simulated is None:
+            starts: dict[str, Array] = {}
+            for one in played:
+                allowance = part.allowance if one is last else allowance_of(one.op, one.inputs, one.output)
+                added = noise(one.op, one.output, allowance, self._seed)
+                if added is not None:
+                    starts[one.op.layer] = moved(one.output, added)
+            floor = drift(starts[last.op.layer], last.output) if last.op.layer in starts else 0.0
+            copy = Simulated(self._straight.fork(starts), self._seed, {last.op.layer: floor})
+            simulated = self._remember(place, copy)
+        self._drifting = simulated
+        return simulated.floors[last.op.layer]
 
-    def _known(self, moved: Hashable) -> Mapping[str, float] | None:
-        """The floors behind this place, where the layers `moved` begin to drift, if they are remembered."""
-        self._began = (len(self._ops), self._count if moved else 0, moved)
-        return None if self._memory is None else self._memory.floors(self._began)
+    def _remembered(self, place: Hashable) -> Simulated | None:
+        """The copy that drifts from a place on, or from the input for None, if one is remembered."""
+        return None if self._memory is None else self._memory.drifting((len(self._ops), place))
+
+    def _remember(self, place: Hashable, copy: Simulated) -> Simulated:
+        if self._memory is not None:
+            self._memory.keep_drifting((len(self._ops), place), copy)
+        return copy

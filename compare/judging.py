@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from layerdiff.compare.capture import capture, capture_to_the_end
+from layerdiff.compare.comparison import Comparison
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.gathered import Keep, with_evidence
-from layerdiff.compare.judge import Dtype, judge
+from layerdiff.compare.judge import Dtype
+from layerdiff.compare.judge import judged_in_step as judge_in_step
 from layerdiff.compare.memory import Memory
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.one_thread import one_blas_thread
@@ -25,7 +27,7 @@ from layerdiff.compare.two_at_once import two_at_once
 from layerdiff.compare.verdict import settle
 from layerdiff.errors import InputError
 
-__all__ = ["Judging", "tensors_of", "with_causes"]
+__all__ = ["Judging", "judged_in_step", "tensors_of", "with_causes"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,30 @@ class Judging:
         Raises:
             InputError: see `capture` and `judge`; or it raises only while it is watched.
         """
-        with one_blas_thread():
-            report = self._there(network)
+        return judged_in_step([(self, network, carried)])[0]
+
+    def compared(self, network: Any) -> Captured:
+        """A network that is seen, and about to be compared.
+
+        Raises:
+            InputError: see `capture` and `judge`.
+        """
+        trace, crash = self._captured(network)
+        comparison = Comparison(
+            self.expected,
+            trace,
+            self.x,
+            dtypes=self.dtypes,
+            seed=self.seed,
+            until=self.until,
+            on_layer=self.on_layer,
+            crash=None if crash is None else _in_words(crash),
+            memory=self.memory,
+        )
+        return Captured(trace, crash, comparison)
+
+    def there_and_back(self, report: Report, network: Any, carried: Sequence[Carried]) -> Report:
+        """The report with what was asked for beyond the forward pass."""
         # Only here: gradients need torch, and nobody else does.
         if self.backward is not None:
             from layerdiff.compare.gradients.attach import with_gradients
@@ -93,19 +117,9 @@ class Judging:
             )  # fmt: skip
         return report
 
-    def _there(self, network: Any) -> Report:
-        trace, crash = self._captured(network)
-        report = judge(
-            self.expected,
-            trace,
-            self.x,
-            dtypes=self.dtypes,
-            seed=self.seed,
-            until=self.until,
-            on_layer=self.on_layer,
-            crash=None if crash is None else _in_words(crash),
-            memory=self.memory,
-        )
+    def there(self, report: Report, captured: Captured, network: Any) -> Report:
+        """The report of the judge, with evidence and causes, and two images at once where one is the same."""
+        trace, crash = captured.trace, captured.crash
         report = with_evidence(
             report, self.expected, trace, self.x, seed=self.seed, keep=self.keep_evidence, memory=self.memory
         )
@@ -152,6 +166,43 @@ class Judging:
             on_step=self.on_step,
             memory=self.memory,
         )
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A network that was seen, and is compared.
+
+    Attributes:
+        trace: of its forward pass.
+        crash: where that ended, if it raised.
+        comparison: with the expected network.
+    """
+
+    trace: Trace = field(repr=False)
+    crash: Crash | None
+    comparison: Comparison = field(repr=False)
+
+
+def judged_in_step(asked: Sequence[tuple[Judging, Any, Sequence[Carried]]]) -> list[Report]:
+    """The reports of several networks, which are compared with the expected one layer by layer in turns.
+
+    Args:
+        asked: how each is judged, the network, and where the expected network's tensors are in it.
+
+    Raises:
+        InputError: see `Judging.judged`.
+    """
+    with one_blas_thread():
+        captured = [judging.compared(network) for judging, network, _ in asked]
+        reports = judge_in_step([one.comparison for one in captured])
+        reports = [
+            judging.there(report, one, network)
+            for report, one, (judging, network, _) in zip(reports, captured, asked, strict=True)
+        ]
+    return [
+        judging.there_and_back(report, network, carried)
+        for report, (judging, network, carried) in zip(reports, asked, strict=True)
+    ]
 
 
 def with_causes(

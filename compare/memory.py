@@ -1,11 +1,13 @@
 """What the expected network gives for one input, remembered from one judgement to the next.
 
 Several candidates are judged against one network, and one of them many times over while the causes are looked for. What
-the expected network gives, and how far its rounding drifts, is the same each time.
+the expected network gives, and how far its rounding drifts, is the same each time. Candidates that are judged in step
+ask for the same layers one after another, so that a few of them need to be remembered.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from layerdiff.compare.allowance import RULES, allowance_together
+from layerdiff.compare.drifting import Simulated
 from layerdiff.compare.playback import Played
 from layerdiff.compare.trace import Array, Trace, digest
 
 __all__ = ["ROOM", "Dense", "Memory", "Remembered"]
 
-ROOM = 5 << 28
-"""Bytes of arrays that are remembered: a ResNet-50's in both precisions, for one image, take a gigabyte."""
+ROOM = 112
+"""Bytes of arrays that are remembered for each byte of the input: three of a ResNet-50's largest layers."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +56,36 @@ class Dense:
 
 
 class Room:
-    """Bytes that arrays may still take."""
+    """Holds entries of several stores, and lets the oldest go for a new one."""
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._size = self._left = size
+        self._held: deque[tuple[dict[Any, Any], Hashable, int]] = deque()
 
-    def takes(self, size: int) -> bool:
-        """Whether there is room for so many bytes more, which are then taken."""
-        if size > self._left:
-            return False
+    def hold(self, store: dict[Any, Any], key: Hashable, value: object, size: int) -> None:
+        """Put a value of so many bytes into a store, unless it is there, or there is not so much room in all."""
+        if key in store or size > self._size:
+            return
+        while size > self._left:
+            old, name, freed = self._held.popleft()
+            del old[name]
+            self._left += freed
+        store[key] = value
+        self._held.append((store, key, size))
         self._left -= size
-        return True
 
 
 class Remembered:
     """What is remembered of the expected network in one precision.
 
-    Arrays are remembered as long as there is room, floors always: they are a number for each layer.
+    Arrays are remembered until their room is needed, floors always: they are a number for each layer.
     """
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._outputs: dict[str, Array] = {}
         self._dense: dict[Hashable, Dense] = {}
-        self._floors: dict[Hashable, Mapping[str, float]] = {}
+        self._drifting: dict[Hashable, Simulated] = {}
 
     def output(self, layer: str) -> Array | None:
         """What the operation gives; None where that is not remembered."""
@@ -84,8 +93,7 @@ class Remembered:
 
     def keep_output(self, layer: str, output: Array) -> None:
         """Remember what an operation gives."""
-        if layer not in self._outputs and self._room.takes(output.nbytes):
-            self._outputs[layer] = output
+        self._room.hold(self._outputs, layer, output, output.nbytes)
 
     def dense(self, key: Hashable) -> Dense | None:
         """What some operations give for a dense input; None where that is not remembered."""
@@ -93,16 +101,15 @@ class Remembered:
 
     def keep_dense(self, key: Hashable, found: Dense) -> None:
         """Remember what some operations give for a dense input."""
-        if key not in self._dense and self._room.takes(found.size):
-            self._dense[key] = found
+        self._room.hold(self._dense, key, found, found.size)
 
-    def floors(self, start: Hashable) -> Mapping[str, float] | None:
-        """The floor of each layer behind a place where rounding begins to drift; None where that is not remembered."""
-        return self._floors.get(start)
+    def drifting(self, start: Hashable) -> Simulated | None:
+        """The copy that drifts from a place on; None where none does."""
+        return self._drifting.get(start)
 
-    def keep_floors(self, start: Hashable, floors: Mapping[str, float]) -> None:
-        """Remember the floors of all layers behind a place where rounding begins to drift."""
-        self._floors[start] = floors
+    def keep_drifting(self, start: Hashable, copy: Simulated) -> None:
+        """Remember the copy that drifts from a place on, and so the floors of all layers that it comes to."""
+        self._drifting[start] = copy
 
 
 class Memory:
@@ -114,12 +121,12 @@ class Memory:
         expected: captured on `x`.
         x: (n, c, h, w) float32.
         seed: of the dense probe and the end-to-end floor.
-        room: bytes that remembered arrays may take.
+        room: bytes that remembered arrays may take; by default `ROOM` times those of `x`.
     """
 
-    def __init__(self, expected: Trace, x: Array, seed: int, room: int = ROOM) -> None:
+    def __init__(self, expected: Trace, x: Array, seed: int, room: int | None = None) -> None:
         self._of = expected, digest(x), seed
-        self._room = Room(room)
+        self._room = Room(ROOM * x.nbytes if room is None else room)
         self._remembered: dict[str, Remembered] = {}
 
     def of(self, expected: Trace, x: Array, seed: int, dtype: np.dtype[Any]) -> Remembered:

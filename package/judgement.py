@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layerdiff.by_plan import BY_PLAN, ByPlan, judge_by_plan
 from layerdiff.candidates import Candidate
@@ -17,6 +17,7 @@ from layerdiff.subject import handwritten_network
 if TYPE_CHECKING:
     from layerdiff.compare.gathered import Keep
     from layerdiff.compare.judge import Dtype
+    from layerdiff.compare.judging import Judging
     from layerdiff.compare.memory import Memory
     from layerdiff.compare.modes import Backward
     from layerdiff.compare.result import Report
@@ -63,40 +64,51 @@ class Judgement:
     keep_evidence: Keep = "failed"
     memory: Memory | None = None
 
-    def report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
-        """The judgement of one candidate."""
-        if one.kind == "own":
-            return self._own(one, environment)
+    def reports(self, candidates: Sequence[Candidate], environment: Mapping[str, str]) -> list[Report]:
+        """The report of each candidate; our own networks are judged in step, since their code disturbs nobody."""
+        from layerdiff.compare.judging import judged_in_step
+
+        own = [one for one in candidates if one.kind == "own" and self._plan(one) is None]
+        reports = judged_in_step([self._own(one, environment) for one in own])
+        found = {id(one): report for one, report in zip(own, reports, strict=True)}
+        return [found[id(one)] if id(one) in found else self._report(one, environment) for one in candidates]
+
+    def _report(self, one: Candidate, environment: Mapping[str, str]) -> Report:
+        plan = self._plan(one)
+        if plan is not None:
+            return self._by_plan(plan, one, environment)
         if one.kind == "trace":
             return self._trace(one)
         if one.kind == "onnx":
             return self._onnx(one)
         return self._network(one)
 
-    def _own(self, one: Candidate, environment: Mapping[str, str]) -> Report:
-        from layerdiff.compare.check import compare_with
+    def _plan(self, one: Candidate) -> ByPlan | None:
+        target = one.spec.target if one.kind == "own" and one.spec else ""
+        return next((name for name in BY_PLAN if name == target), None)
+
+    def _own(self, one: Candidate, environment: Mapping[str, str]) -> tuple[Judging, Any, tuple[()]]:
+        from layerdiff.compare.judging import Judging
 
         kind = one.spec.target if one.spec else ""
-        by_plan = next((name for name in BY_PLAN if name == kind), None)
-        if by_plan is not None:
-            return self._by_plan(by_plan, one, environment)
         network, name = handwritten_network(kind, self.reference.subject, grade=self.grade)
-        return compare_with(
+        judging = Judging(
             self.reference.trace,
-            network,
             self.reference.subject.x,
-            name=f"{name}, {' and '.join(self.dtypes)}, {in_short(dict(environment), kind)}",
-            dtypes=self.dtypes,
-            seed=self.seed,
-            until=self.until,
-            on_layer=partial(self.on_layer, one.name),
-            diagnose=self.diagnose,
-            on_step=partial(self.on_step, one.name),
+            f"{name}, {' and '.join(self.dtypes)}, {in_short(dict(environment), kind)}",
+            self.dtypes,
+            self.seed,
+            self.until,
+            partial(self.on_layer, one.name),
+            self.diagnose,
+            partial(self.on_step, one.name),
+            batches=False,
             backward=self.backward,
             training=self.training,
             keep_evidence=self.keep_evidence,
             memory=self.memory,
         )
+        return judging, network, ()
 
     def _by_plan(self, kind: ByPlan, one: Candidate, environment: Mapping[str, str]) -> Report:
         from layerdiff.handwritten.fused import usable_cpus

@@ -132,11 +132,10 @@ def run(  # noqa: PLR0913 - one for each option of the command
             reference, tuple(dtypes), until, seed, grade, keep, transfer, diagnose, tell, on_step or _silent,
             held_against, training, keep_evidence, memory,
         )  # fmt: skip
-        reports = []
-        for one in candidates:
-            with one_blas_thread():
-                report = judgement.report(one, environment)
-            reports.append(report if own_input is None else with_input(report, own_input))
+        with one_blas_thread():
+            reports = judgement.reports(candidates, environment)
+        if own_input is not None:
+            reports = [with_input(report, own_input) for report in reports]
     said = (*preparation.notes, *own_input.notes) if preparation and own_input else ()
     notes = (*reference.notes, *reference.watched.notes, *said, *(note for one in candidates for note in one.notes))
     return Run(environment=environment, reports=tuple(reports), notes=tuple(dict.fromkeys(notes)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import torch
 from torch import nn
 
 from layerdiff.compare.capture import capture
+from layerdiff.compare.comparison import Comparison
 from layerdiff.compare.expected import Expected
-from layerdiff.compare.judge import judge
+from layerdiff.compare.judge import judge, judged_in_step
 from layerdiff.compare.memory import Dense, Memory
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.playback import Played
@@ -82,7 +84,7 @@ def test_what_is_remembered_is_not_run_again(make_resnet):
     """The second candidate that begins to drift at the same place runs nothing of the expected network."""
     network = make_resnet()
     expected, ran = counted(capture(network, X))
-    memory = Memory(expected, X, 0)
+    memory = Memory(expected, X, 0, 1 << 30)
     one, other = (capture(by_hand(network, "bn1"), X) for _ in range(2))
 
     judge(expected, one, X, memory=memory)
@@ -93,6 +95,48 @@ def test_what_is_remembered_is_not_run_again(make_resnet):
     # Straight, drifting from the stem on, and on the dense probe.
     assert first["layer4.1.conv2", "float32"] == 3
     assert dict(ran) == first
+
+
+def test_candidates_in_step_run_the_expected_network_once(make_resnet):
+    """Judged in step, candidates run each of its operations once on the way and once on the probe, with little room."""
+    network = make_resnet()
+    expected, ran = counted(capture(network, X))
+    memory = Memory(expected, X, 0, room=3_000_000)
+    others = [by_hand(network, "bn1"), by_hand(network, "bn1", "layer2.1.bn2"), network]
+    traces = [capture(other, X) for other in others]
+    asked = {"dtypes": ("float32", "float64"), "seed": 0, "until": None, "on_layer": None, "crash": None}
+
+    reports = judged_in_step([Comparison(expected, trace, X, **asked, memory=memory) for trace in traces])
+
+    # What torch's own code is compared with gets another dense probe than what somebody wrote by hand.
+    assert {layer for (layer, _), times in ran.items() if times > 3} == {"bn1", "layer2.1.bn2"}
+    # On the way, on the probe, and, in float32 alone, drifting: the second from where the first began.
+    assert (ran["layer4.1.conv2", "float32"], ran["layer4.1.conv2", "float64"]) == (3, 2)
+    assert reports == [judge(expected, trace, X) for trace in traces]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_candidates_in_step_wait_for_each_other(make_resnet, reverse):
+    """Whatever is judged as one in which candidate, none is ahead of the others by more than that."""
+    network = make_resnet()
+    expected = capture(network, X)
+    order = []
+
+    def told(i):
+        return lambda layer: order.append((layer, i))
+
+    traces = [capture(network, X), capture(by_hand(network, "bn1", "layer1.0.bn1"), X)]
+    asked = {"dtypes": ("float32",), "seed": 0, "until": None, "crash": None, "memory": None}
+    comparisons = [
+        Comparison(expected, trace, X, **asked, on_layer=told(i))
+        for i, trace in enumerate(traces[::-1] if reverse else traces)
+    ]
+    judged_in_step(comparisons)
+
+    places = {op.layer: i for i, op in enumerate(expected.ops)}
+    assert len(order) == 2 * len(expected.ops)
+    assert all(abs(places[one] - places[other]) <= 2 for (one, _), (other, _) in pairwise(order))
+    assert all(comparison.place is None for comparison in comparisons)
 
 
 def test_what_was_not_walked_to_its_end_is_no_floor(make_resnet):
@@ -152,25 +196,24 @@ def test_memory_is_of_one_network_input_and_seed():
 
 
 def test_room_is_shared_and_kept_to():
-    """What does not fit any more is not remembered, in whichever precision; what is smaller still is."""
+    """What is older makes room for what is newer, in whichever precision; what is too large is not remembered."""
     network = nn.Sequential(nn.Conv2d(3, 4, 3)).eval().requires_grad_(False)
     trace = capture(network, X)
     memory = Memory(trace, X, 0, room=100)
     single, double = memory.of(trace, X, 0, F32), memory.of(trace, X, 0, F64)
     ten = np.zeros(10, np.float32)
+    # Twenty bytes, and sixteen for what is allowed.
+    dense = Dense({"a": ten[:3]}, [Played(trace.ops[0], (), ten[:2])])
 
     single.keep_output("a", ten)
-    double.keep_output("a", ten.astype(np.float64))
-    # Twenty bytes, and sixteen for what is allowed.
-    double.keep_dense("b", Dense({"a": ten[:3]}, [Played(trace.ops[0], (), ten[:2])]))
-    single.keep_output("c", ten[:7])
-    single.keep_output("d", ten[:6])
+    double.keep_dense("b", dense)
+    single.keep_output("large", np.zeros(26, np.float32))
+    assert (single.output("a") is ten, double.dense("b"), single.output("large")) == (True, dense, None)
 
-    assert single.output("a") is ten
-    assert double.output("a") is None
-    assert double.dense("b").given["a"].size == 3
-    assert single.output("c") is None
-    assert single.output("d").size == 6
+    single.keep_output("c", ten[:7])
+    assert (single.output("a"), double.dense("b")) == (None, dense)
+    double.keep_output("d", ten[:9].astype(np.float64))
+    assert (double.dense("b"), single.output("c").size, double.output("d").size) == (None, 7, 9)
 
 
 class Small(nn.Conv2d):

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import nn
 
+from layerdiff.compare import comparison as judging_module
 from layerdiff.compare import gathered as gathered_module
-from layerdiff.compare import judge as judging_module
 from layerdiff.compare import second_look
 from layerdiff.compare.align import align
 from layerdiff.compare.capture import capture

@@ -54,7 +54,7 @@ def main() -> None:
         run = peak([sys.executable, "-m", "layerdiff", "run", "--weights", weights])
         # As it is run: in a process of its own below this one.
         foreign = peak([sys.executable, "-c", FOREIGN.format(file=CANDIDATE, weights=weights)])
-    # The parameters of one twin: the two are held one after the other.
+    # The parameters of one twin, though both are held at once: they are judged in step.
     parameters = 25_610_152 * 4 / 1e6
     ratio, foreign_ratio = (peak_ / (forward + parameters) for peak_ in (run, foreign))
     text = (

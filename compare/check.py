@@ -9,7 +9,6 @@ from layerdiff.compare.capture import capture
 from layerdiff.compare.gathered import Keep
 from layerdiff.compare.judge import DTYPES, Dtype
 from layerdiff.compare.judging import Judging
-from layerdiff.compare.memory import Memory
 from layerdiff.compare.modes import Backward, Mode, in_mode
 from layerdiff.compare.result import Report
 from layerdiff.compare.steps.mover import Training
@@ -75,7 +74,6 @@ def compare_with(
     backward: Backward | None = None,
     training: Training | None = None,
     keep_evidence: Keep = "failed",
-    memory: Memory | None = None,
 ) -> Report:
     """`compare_networks` with a reference that is captured already; a candidate that raises is different."""
     judging = Judging(
@@ -92,6 +90,5 @@ def compare_with(
         backward=backward,
         training=training,
         keep_evidence=keep_evidence,
-        memory=memory,
     )
     return judging.judged(actual)

@@ -193,15 +193,19 @@ def judged_in_step(asked: Sequence[tuple[Judging, Any, Sequence[Carried]]]) -> l
         InputError: see `Judging.judged`.
     """
     with one_blas_thread():
-        captured = [judging.compared(network) for judging, network, _ in asked]
-        reports = judge_in_step([one.comparison for one in captured])
-        reports = [
-            judging.there(report, one, network)
-            for report, one, (judging, network, _) in zip(reports, captured, asked, strict=True)
-        ]
+        reports = _there_in_step(asked)
     return [
         judging.there_and_back(report, network, carried)
         for report, (judging, network, carried) in zip(reports, asked, strict=True)
+    ]
+
+
+def _there_in_step(asked: Sequence[tuple[Judging, Any, Sequence[Carried]]]) -> list[Report]:
+    captured = [judging.compared(network) for judging, network, _ in asked]
+    reports = judge_in_step([one.comparison for one in captured])
+    return [
+        judging.there(report, one, network)
+        for report, one, (judging, network, _) in zip(reports, captured, asked, strict=True)
     ]
 
 

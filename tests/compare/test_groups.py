@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import layerdiff.compare.judge as judging
+from layerdiff.compare import comparison
 from layerdiff.compare.allowance import RULES, allowance_together, is_known_together
 from layerdiff.compare.capture import capture
 from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
@@ -127,9 +127,9 @@ def judged(monkeypatch):
     """Judges a candidate against `Plain` under a given alignment."""
 
     def judge(actual, align, **options):
-        monkeypatch.setattr(judging, "aligned", lambda e, a, until: align(e.ops, a.ops))
+        monkeypatch.setattr(comparison, "aligned", lambda e, a, until: align(e.ops, a.ops))
         expected = Plain()
-        return judging.judge(capture(expected, X), capture(actual.eval(), X), X, **options)
+        return judge(capture(expected, X), capture(actual.eval(), X), X, **options)
 
     return judge
 

@@ -52,9 +52,9 @@ def test_a_wrong_layer_is_found_and_no_other(monkeypatch):
 
 def test_weights_that_lack_and_a_way_back_are_refused(monkeypatch):
     """A line each, with what to do instead."""
-    from layerdiff import running
+    from layerdiff import judgement
 
-    whole = running.judge_by_plan
+    whole = judgement.judge_by_plan
 
     def of_a_part(kind, expected, subject, **options):
         part = replace(subject, weights=replace(subject.weights, source="a dump", missing=("fc.bias",)))
@@ -62,7 +62,7 @@ def test_weights_that_lack_and_a_way_back_are_refused(monkeypatch):
 
     with pytest.raises(InputError, match=r"^backward: it is for networks that can be differentiated, got kept"):
         _judged(backward="train")
-    monkeypatch.setattr(running, "judge_by_plan", of_a_part)
+    monkeypatch.setattr(judgement, "judge_by_plan", of_a_part)
     with pytest.raises(InputError, match=r"^kept: 1 tensors are lacking in a dump, expected all of them"):
         _judged()
 

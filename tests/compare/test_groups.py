@@ -13,6 +13,7 @@ from torch.nn import functional
 from layerdiff.compare import comparison
 from layerdiff.compare.allowance import RULES, allowance_together, is_known_together
 from layerdiff.compare.capture import capture
+from layerdiff.compare.judge import judge
 from layerdiff.compare.pairs import Alignment, Pair, outside_inputs
 from layerdiff.compare.playback import Played, play
 from layerdiff.compare.render.terminal import render_terminal
@@ -126,12 +127,12 @@ FOLDED = pairing(
 def judged(monkeypatch):
     """Judges a candidate against `Plain` under a given alignment."""
 
-    def judge(actual, align, **options):
+    def judged_so(actual, align, **options):
         monkeypatch.setattr(comparison, "aligned", lambda e, a, until: align(e.ops, a.ops))
         expected = Plain()
         return judge(capture(expected, X), capture(actual.eval(), X), X, **options)
 
-    return judge
+    return judged_so
 
 
 def blamed(report):

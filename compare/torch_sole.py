@@ -37,6 +37,9 @@ def sole_array(box: list[Tensor]) -> Array:
 
 
 def _is_alone(box: list[Tensor]) -> bool:
+    # Torch's own affair: where it does not tell, nobody is known to be alone.
+    if not hasattr(torch._C, "_storage_Use_Count"):
+        return False
     if box[0].layout != torch.strided or not box[0].is_contiguous() or box[0].is_conj() or box[0].is_neg():
         return False
     below = [box[0].untyped_storage()]
@@ -55,4 +58,4 @@ def _of_one_tensor() -> tuple[int, int]:
     return _counts([tensor.untyped_storage()])
 
 
-_ONE = _of_one_tensor()
+_ONE = _of_one_tensor() if hasattr(torch._C, "_storage_Use_Count") else (0, 0)

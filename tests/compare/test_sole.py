@@ -186,3 +186,13 @@ def test_a_tensor_that_nobody_holds_is_not_copied(make, taken):
 
     assert (_address(found) == where[0]) == taken
     assert found.flags.c_contiguous or not taken
+
+
+def test_where_torch_does_not_tell_who_holds_a_tensor_it_is_copied(monkeypatch):
+    """The count of tensors on a storage is no public affair of torch's: without it nothing is taken as it is."""
+    monkeypatch.delattr(torch._C, "_storage_Use_Count")
+
+    found = sole([sole_array([torch.zeros(_SHAPE)])])
+
+    assert found.base is None
+    assert not found.any()

@@ -123,8 +123,7 @@ def main() -> None:
     aims.append(("logit error / torch's", off[FUSED] / off[TORCH], 1.5))
     aims.append(("peak memory / torch's", memory[FUSED] / memory[TORCH], 0.6))
     worth = ideas(asked.rounds)
-    for name, found in (("ideas", worth),):
-        figures[name] = {one: timed.milliseconds for one, timed in found.items()}
+    figures["ideas"] = {one: timed.milliseconds for one, timed in worth.items()}
     figures |= {"logit error": off, "peak memory in MB": memory}
     rows = [f"| {what} | {ratio:.2f} | {most:.2f} | {_met(ratio, most)} |" for what, ratio, most in aims]
     write_part(PAGE, "aims", "\n".join(("| ratio, median | is | aim, at most | |", "|---|---:|---:|---|", *rows)))

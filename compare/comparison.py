@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from layerdiff.compare.trace import Array, Op, Trace, digest, upto
 from layerdiff.compare.verdict import settle
 from layerdiff.errors import InputError
 
-__all__ = ["Comparison"]
+__all__ = ["DTYPES", "Comparison", "Dtype"]
 
 _LOOKS = "its code looks at values ({line}): only the way that this input takes was judged"
-_DTYPES = frozenset({"float32", "float64"})
+
+Dtype = Literal["float32", "float64"]
+DTYPES: tuple[Dtype, ...] = ("float32", "float64")
 
 
 class Comparison:
@@ -48,7 +51,7 @@ class Comparison:
         self._ops = upto(expected.ops, self._until)
         _refuse_training(self._ops)
         _refuse_other_input(x, expected, actual)
-        if not self._ops or not dtypes or not set(dtypes) <= _DTYPES:
+        if not self._ops or not dtypes or not set(dtypes) <= set(DTYPES):
             count, asked = len(self._ops), " and ".join(dtypes) or "no precision"
             raise InputError(f"judge: nothing to compare, got {count} layers in {asked}, expected float32 or float64")
         self._expected, self._actual, self._dtypes, self._crash = expected, actual, tuple(dtypes), crash

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
-from layerdiff.compare.comparison import Comparison
+from layerdiff.compare.comparison import DTYPES, Comparison, Dtype
 from layerdiff.compare.memory import Memory
 from layerdiff.compare.result import Report
 from layerdiff.compare.trace import Array, Trace
 
-__all__ = ["DTYPES", "Dtype", "judge", "judged_in_step"]
-
-Dtype = Literal["float32", "float64"]
-DTYPES: tuple[Dtype, ...] = ("float32", "float64")
+__all__ = ["DTYPES", "Dtype", "judge", "judge_in_step"]
 
 
 def judge(
@@ -54,10 +50,10 @@ def judge(
     comparison = Comparison(
         expected, actual, x, dtypes=dtypes, seed=seed, until=until, on_layer=on_layer, crash=crash, memory=memory
     )
-    return judged_in_step([comparison])[0]
+    return judge_in_step([comparison])[0]
 
 
-def judged_in_step(comparisons: Sequence[Comparison]) -> list[Report]:
+def judge_in_step(comparisons: Sequence[Comparison]) -> list[Report]:
     """The reports of several candidates, each of which stays where the others are.
 
     So what the expected network gives is at hand for all of them while it is remembered for the first.

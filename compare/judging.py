@@ -12,8 +12,7 @@ from layerdiff.compare.capture import capture, capture_to_the_end
 from layerdiff.compare.comparison import Comparison
 from layerdiff.compare.crash import Crash
 from layerdiff.compare.gathered import Keep, with_evidence
-from layerdiff.compare.judge import Dtype
-from layerdiff.compare.judge import judged_in_step as judge_in_step
+from layerdiff.compare.judge import Dtype, judge_in_step
 from layerdiff.compare.memory import Memory
 from layerdiff.compare.modes import Backward
 from layerdiff.compare.one_thread import one_blas_thread

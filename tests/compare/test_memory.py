@@ -15,7 +15,7 @@ from torch import nn
 from layerdiff.compare.capture import capture
 from layerdiff.compare.comparison import Comparison
 from layerdiff.compare.expected import Expected
-from layerdiff.compare.judge import judge, judged_in_step
+from layerdiff.compare.judge import judge, judge_in_step
 from layerdiff.compare.memory import Dense, Memory
 from layerdiff.compare.pairs import Pair
 from layerdiff.compare.playback import Played
@@ -106,7 +106,7 @@ def test_candidates_in_step_run_the_expected_network_once(make_resnet):
     traces = [capture(other, X) for other in others]
     asked = {"dtypes": ("float32", "float64"), "seed": 0, "until": None, "on_layer": None, "crash": None}
 
-    reports = judged_in_step([Comparison(expected, trace, X, **asked, memory=memory) for trace in traces])
+    reports = judge_in_step([Comparison(expected, trace, X, **asked, memory=memory) for trace in traces])
 
     # What torch's own code is compared with gets another dense probe than what somebody wrote by hand.
     assert {layer for (layer, _), times in ran.items() if times > 3} == {"bn1", "layer2.1.bn2"}
@@ -131,7 +131,7 @@ def test_candidates_in_step_wait_for_each_other(make_resnet, reverse):
         Comparison(expected, trace, X, **asked, on_layer=told(i))
         for i, trace in enumerate(traces[::-1] if reverse else traces)
     ]
-    judged_in_step(comparisons)
+    judge_in_step(comparisons)
 
     places = {op.layer: i for i, op in enumerate(expected.ops)}
     assert len(order) == 2 * len(expected.ops)
